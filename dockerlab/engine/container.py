@@ -1,0 +1,119 @@
+"""The record of a container: its config, its state, and nothing that acts.
+
+`daemon.shapes.container` translates between these records and the API's JSON.
+"""
+
+from datetime import UTC, datetime
+from typing import Literal, NewType
+
+import msgspec
+
+from dockerlab.oci.digest import Digest
+
+__all__ = [
+    "NEVER",
+    "Container",
+    "ContainerConfig",
+    "ContainerId",
+    "ContainerState",
+    "HostConfig",
+    "Status",
+]
+
+ContainerId = NewType("ContainerId", str)
+
+Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
+
+# Docker's zero time: what has not happened yet.
+NEVER = datetime(1, 1, 1, tzinfo=UTC)
+
+
+class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What the program sees; the part that the image has defaults for.
+
+    `cmd` and `entrypoint` are None when the client did not say; a merged config has them filled in.
+    """
+
+    image: str
+    hostname: str = ""
+    domainname: str = ""
+    user: str = ""
+    env: tuple[str, ...] = ()
+    cmd: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    working_dir: str = ""
+    labels: dict[str, str] = {}
+    exposed_ports: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    tty: bool = False
+    open_stdin: bool = False
+    stdin_once: bool = False
+    attach_stdin: bool = False
+    attach_stdout: bool = False
+    attach_stderr: bool = False
+    stop_signal: str = ""
+    stop_timeout_s: int | None = None
+
+
+class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What the host gives: isolation and limits. 0 means no limit, as in Docker's API."""
+
+    network_mode: str = "default"
+    auto_remove: bool = False
+    readonly_rootfs: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    memory_bytes: int = 0
+    memory_swap_bytes: int = 0
+    memory_reservation_bytes: int = 0
+    nano_cpus: int = 0
+    cpu_shares: int = 0
+    cpu_period_us: int = 0
+    cpu_quota_us: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    pids_limit: int = 0
+    shm_size_bytes: int = 64 << 20
+    oom_score_adj: int = 0
+    log_driver: str = "json-file"
+    runtime: str = ""
+
+
+class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the container is in its life. `pid` is the host's number of its PID 1, 0 when none."""
+
+    status: Status = "created"
+    pid: int = 0
+    exit_code: int = 0
+    error: str = ""
+    oom_killed: bool = False
+    started_at: datetime = NEVER
+    finished_at: datetime = NEVER
+
+    @property
+    def is_running(self) -> bool:
+        """Docker's `Running`: a paused or restarting container counts."""
+        return self.status in ("running", "paused", "restarting")
+
+
+class Container(msgspec.Struct, frozen=True, kw_only=True):
+    """One container. `config` is merged with the image's; `name` has no leading slash.
+
+    Change is `msgspec.structs.replace`; the keeper is `engine.containers`.
+    """
+
+    id: ContainerId
+    name: str
+    image_id: Digest
+    created_at: datetime
+    config: ContainerConfig
+    host: HostConfig
+    state: ContainerState = ContainerState()
+    layers: tuple[Digest, ...] = ()
+    platform: str = "linux"
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """Entrypoint and command as they are executed."""
+        return (*(self.config.entrypoint or ()), *(self.config.cmd or ()))

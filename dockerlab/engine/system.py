@@ -1,0 +1,40 @@
+"""Facts about the engine and its host, collected for `version`, `info` and `engine status`."""
+
+from dataclasses import dataclass, field
+
+__all__ = ["EngineInfo"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineInfo:
+    """One reading. Memory in bytes; paths as strings; `warnings` are sentences for the user."""
+
+    engine_id: str
+    version: str
+    git_commit: str
+    python_version: str
+    kernel_version: str
+    operating_system: str
+    architecture: str
+    hostname: str
+    cpus: int
+    memory_bytes: int
+    data_root: str
+    socket_path: str
+    log_path: str
+    pid: int
+    tier: str
+    tier_reason: str
+    cgroup_version: str
+    cgroup_driver: str
+    runtime: str
+    sealed_interpreter: bool
+    default_network: str
+    containers_running: int
+    containers_paused: int
+    containers_stopped: int
+    images: int
+    mirrors: tuple[str, ...] = ()
+    insecure_registries: tuple[str, ...] = ()
+    security_options: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = field(default=())
