@@ -1,0 +1,1 @@
+"""Real parts that several rooms' tests start: registries, token servers."""
