@@ -38,9 +38,9 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
 
 class _Shape(msgspec.Struct, rename="camel"):
     media_type: str = ""
-    config: msgspec.Raw | None = None
-    layers: msgspec.Raw | None = None
-    manifests: msgspec.Raw | None = None
+    config: object = None
+    layers: object = None
+    manifests: object = None
 
 
 def parse_manifest(data: bytes, media_type: str, name: str) -> Manifest | Index:
