@@ -1,0 +1,234 @@
+"""cgroup v1: one folder for each controller, each its own mount.
+
+Not here: the unified tree (`v2`). Reading order: `V1Tree`, then one ``_limit_*`` function for each
+controller. See cgroups(7) and Documentation/admin-guide/cgroup-v1 of the kernel.
+"""
+
+import errno
+import os
+
+from dockerlab.runtime.cgroups import folder
+from dockerlab.runtime.cgroups.folder import CgroupError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dockerlab.oci.runtimespec import Cpu, DeviceRule, Memory, Resources
+
+__all__ = ["V1Tree"]
+
+_NO_LIMIT = -1
+
+
+class V1Tree:
+    """The hierarchies of v1.
+
+    A container joins only those hierarchies that it needs, because attaching a process is the slow
+    part: each waits for an RCU grace period, a quarter of a millisecond when idle and ten under
+    load, while a folder costs a tenth of one. Needed are
+
+    * ``devices``, always: it is what makes a device node from mknod useless;
+    * ``memory``, ``cpu``, ``pids``, ``cpuset`` when there is a limit of theirs;
+    * ``freezer`` when the container is paused for the first time (`freeze`). Killing does without:
+      the kernel kills a pid namespace with its PID 1, and `kill` is for what is left after that.
+
+    Parameters
+    ----------
+    controllers : dict of str to str
+        Mount point of each controller.
+    """
+
+    version = 1
+
+    CONTROLLERS = frozenset({"cpu", "cpuset", "devices", "freezer", "memory", "pids"})
+
+    def __init__(self, controllers: dict[str, str]) -> None:
+        self._mount_points = controllers
+
+    def create(self, path: str, resources: "Resources") -> None:
+        """Make a container's folders and write its limits.
+
+        Parameters
+        ----------
+        path : str
+            As the spec's ``linux.cgroupsPath``.
+        resources : Resources
+            As the spec's ``linux.resources``.
+
+        Raises
+        ------
+        CgroupError
+            When a limit cannot be set; nothing is left behind then.
+        """
+        try:
+            self._set_devices(path, resources.get("devices", []))
+            self._set_memory(path, resources.get("memory", {}))
+            self._set_cpu(path, resources.get("cpu", {}))
+            pids = resources.get("pids", {"limit": _NO_LIMIT})["limit"]
+            if pids > 0:
+                folder.write(self._made(path, "pids"), "pids.max", str(pids), "limit processes")
+        except CgroupError:
+            self.remove(path)
+            raise
+
+    def join(self, path: str, pid: int) -> None:
+        """Move a process into the container's folders.
+
+        Raises
+        ------
+        CgroupError
+            When the kernel refuses.
+        """
+        for each in self._folders(path):
+            folder.write(each, "cgroup.procs", str(pid), "move a process")
+
+    def processes(self, path: str) -> list[int]:
+        """Return the pids of a container, as this pid namespace sees them."""
+        return sorted({pid for each in self._folders(path) for pid in folder.processes(each)})
+
+    def oom_kills(self, path: str) -> int:
+        """Return how many processes the kernel killed because the memory limit was reached.
+
+        0 without a limit: then the container is not in the memory hierarchy, and no limit of its
+        own can be reached. Since Linux 4.13.
+        """
+        if "memory" not in self._mount_points:
+            return 0
+        return folder.read_counter(self._folder(path, "memory"), "memory.oom_control", "oom_kill")
+
+    def freeze(self, path: str) -> None:
+        """Stop every process of a container from running.
+
+        Raises
+        ------
+        CgroupError
+            Without a freezer, or when a process cannot be moved.
+        """
+        frozen = self._made(path, "freezer")
+        # FROZEN before anybody is inside: whoever joins stops at once, so that each round of the
+        # loop has fewer processes that could fork while they are moved.
+        folder.write(frozen, "freezer.state", "FROZEN", "pause")
+        while outside := set(self.processes(path)) - set(folder.processes(frozen)):
+            for pid in outside:
+                self._move_if_alive(frozen, pid)
+
+    def thaw(self, path: str) -> None:
+        """Let the processes of a container run again; fine when they already do."""
+        frozen = self._folder(path, "freezer") if "freezer" in self._mount_points else ""
+        if frozen and os.path.isdir(frozen):
+            folder.write(frozen, "freezer.state", "THAWED", "resume")
+
+    def kill(self, path: str) -> None:
+        """Kill every process of a container and wait until they are gone.
+
+        Raises
+        ------
+        CgroupError
+            EBUSY when some do not die within two seconds.
+        """
+        # A frozen process dies only when it is thawed.
+        self.thaw(path)
+        for each in self._folders(path):
+            folder.kill_all(each)
+
+    def remove(self, path: str) -> None:
+        """Remove a container's folders; fine when there are none.
+
+        Raises
+        ------
+        CgroupError
+            EBUSY when a process is still inside after two seconds.
+        """
+        for each in self._folders(path):
+            folder.remove(each)
+
+    def _folder(self, path: str, controller: str) -> str:
+        return f"{self._mount_points[controller]}/{path.strip('/')}"
+
+    def _folders(self, path: str) -> list[str]:
+        """Return the folders that the container has; controllers mounted together share one."""
+        folders = dict.fromkeys(self._folder(path, each) for each in sorted(self._mount_points))
+        return [each for each in folders if os.path.isdir(each)]
+
+    def _made(self, path: str, controller: str) -> str:
+        if controller not in self._mount_points:
+            raise CgroupError(
+                errno.ENODEV,
+                f'the cgroup controller "{controller}" is not there, so its limit cannot be set;'
+                " leave the limit out, or enable the controller in the kernel",
+                path,
+            )
+        made = self._folder(path, controller)
+        folder.make(made)
+        return made
+
+    def _set_devices(self, path: str, rules: "list[DeviceRule]") -> None:
+        if not rules:
+            return
+        made = self._made(path, "devices")
+        for rule in rules:
+            name = "devices.allow" if rule["allow"] else "devices.deny"
+            folder.write(made, name, _device_entry(rule), "set a device rule")
+
+    def _set_memory(self, path: str, memory: "Memory") -> None:
+        limit, swap = memory.get("limit", 0), memory.get("swap", 0)
+        reservation = memory.get("reservation", 0)
+        if not (limit or swap or reservation):
+            return
+        made = self._made(path, "memory")
+        # The limit before the sum of limit and swap: the kernel wants limit <= sum at any moment,
+        # and a new folder starts with both unlimited.
+        for name, value, purpose in (
+            ("memory.limit_in_bytes", limit, "limit memory"),
+            ("memory.memsw.limit_in_bytes", swap, "limit memory and swap"),
+            ("memory.soft_limit_in_bytes", reservation, "reserve memory"),
+        ):
+            if value:
+                folder.write(made, name, str(value), purpose)
+
+    def _set_cpu(self, path: str, cpu: "Cpu") -> None:
+        # The period first: the kernel checks the quota against it.
+        for name, value, purpose in (
+            ("cpu.shares", cpu.get("shares", 0), "set the CPU shares"),
+            ("cpu.cfs_period_us", cpu.get("period", 0), "set the CPU period"),
+            ("cpu.cfs_quota_us", cpu.get("quota", 0), "limit CPU time"),
+        ):
+            if value:
+                folder.write(self._made(path, "cpu"), name, str(value), purpose)
+        if cpu.get("cpus") or cpu.get("mems"):
+            self._set_cpuset(path, cpu)
+
+    def _set_cpuset(self, path: str, cpu: "Cpu") -> None:
+        made = self._made(path, "cpuset")
+        # A new cpuset is empty and takes no process, and a child cannot have what its parent has
+        # not: what is not asked for is copied down from the root.
+        here = self._mount_points["cpuset"]
+        for part in path.strip("/").split("/"):
+            parent, here = here, f"{here}/{part}"
+            for name in ("cpuset.cpus", "cpuset.mems"):
+                if not folder.read(here, name).strip():
+                    inherited = folder.read(parent, name).strip()
+                    folder.write(here, name, inherited, "inherit the CPU set")
+        for name, value in (("cpuset.cpus", cpu.get("cpus")), ("cpuset.mems", cpu.get("mems"))):
+            if value:
+                folder.write(made, name, value, "choose CPUs")
+
+    def _move_if_alive(self, into: str, pid: int) -> None:
+        try:
+            folder.write(into, "cgroup.procs", str(pid), "pause")
+        except CgroupError as error:
+            if error.errno != errno.ESRCH:
+                raise
+
+
+def _device_entry(rule: "DeviceRule") -> str:
+    """Return a rule in the words of devices.allow: type, numbers, access.
+
+    See cgroup-v1/devices.rst.
+    """
+    kind = rule.get("type", "a")
+    major, minor = (_number_or_all(rule.get(key)) for key in ("major", "minor"))
+    return f"{kind} {major}:{minor} {rule.get('access', 'rwm')}"
+
+
+def _number_or_all(number: object) -> str:
+    return "*" if number is None or number == _NO_LIMIT else str(number)
