@@ -28,7 +28,7 @@ from pathlib import Path
 
 from dockerlab.errors import InvalidArgument
 
-__all__ = ["Settings", "config_path", "load_settings"]
+__all__ = ["Settings", "config_path", "load_settings", "other_engine", "process_environment"]
 
 DEFAULT_IDLE_EXIT_S = 900.0
 
@@ -136,6 +136,36 @@ def load_settings(
     )
 
 
+def process_environment() -> Mapping[str, str]:
+    """Return the environment of this process: the one place where it is read."""
+    return os.environ
+
+
+def other_engine(environ: Mapping[str, str], name: str, *, uid: int | None = None) -> str:
+    """Return the address where a Docker or Podman engine is expected.
+
+    Parameters
+    ----------
+    environ : Mapping
+        The environment, usually ``os.environ``.
+    name : str
+        ``docker`` or ``podman``.
+    uid : int, optional
+        The user; by default the effective one of this process.
+
+    Returns
+    -------
+    str
+        As in ``DOCKER_HOST``: ``unix:///…`` or ``tcp://…``.
+    """
+    if name == "docker":
+        return environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    user = os.geteuid() if uid is None else uid
+    default = "/run" if user == 0 else f"/run/user/{user}"
+    folder = default if user == 0 else environ.get("XDG_RUNTIME_DIR") or default
+    return f"unix://{folder}/podman/podman.sock"
+
+
 def config_path(environ: Mapping[str, str]) -> Path:
     """Return the path of `config.toml`, which need not exist."""
     base = environ.get("XDG_CONFIG_HOME") or _home(environ) / ".config"
@@ -174,7 +204,7 @@ def _read_file(path: Path) -> dict[str, object]:
         return {}
     except OSError as exc:
         raise InvalidArgument(f'cannot read "{path}": {exc.strerror}') from exc
-    import tomllib  # 5 ms that only those pay who wrote a file
+    import tomllib  # noqa: PLC0415 - 5 ms that only those pay who wrote a file
 
     try:
         values = tomllib.loads(text)
