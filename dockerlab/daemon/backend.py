@@ -4,6 +4,7 @@ The engine never imports this; `daemon.app` hands its keepers to the routes. A n
 name, its id, or an unambiguous beginning of its id, as clients send it.
 """
 
+import builtins
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -18,7 +19,16 @@ from dockerlab.engine.log import LogQuery, LogRecord
 from dockerlab.engine.system import EngineInfo
 from dockerlab.phases import Phase
 
-__all__ = ["Containers", "Events", "Execs", "Filters", "Images", "System", "WaitCondition"]
+__all__ = [
+    "Containers",
+    "Engine",
+    "Events",
+    "Execs",
+    "Filters",
+    "Images",
+    "System",
+    "WaitCondition",
+]
 
 # Docker's filters: key -> values, any of which must match; keys are joined by "and".
 Filters = Mapping[str, Sequence[str]]
@@ -30,11 +40,13 @@ class Containers(Protocol):
 
     async def create(
         self, name: str, config: ContainerConfig, host: HostConfig, platform: str
-    ) -> tuple[ContainerId, list[str]]:
+    ) -> tuple[ContainerId, builtins.list[str]]:
         """Create; '' lets the engine choose a name. Returns the id and warnings."""
         ...
 
-    def list(self, *, include_stopped: bool, limit: int, filters: Filters) -> list[Container]:
+    def list(
+        self, *, include_stopped: bool, limit: int, filters: Filters
+    ) -> builtins.list[Container]:
         """Newest first; `limit` 0 is no limit and a limit includes stopped ones."""
         ...
 
@@ -97,7 +109,7 @@ class Containers(Protocol):
         """Iterate over the log, oldest first; with `query.follow` until the container ends."""
         ...
 
-    def phases(self, name: str) -> list[Phase]:
+    def phases(self, name: str) -> builtins.list[Phase]:
         """Phases of the container's last run; kept a while after its removal."""
         ...
 
@@ -127,7 +139,7 @@ class Execs(Protocol):
 class Images(Protocol):
     """The keeper of images."""
 
-    def list(self, *, include_intermediate: bool, filters: Filters) -> list[Image]:
+    def list(self, *, include_intermediate: bool, filters: Filters) -> builtins.list[Image]:
         """Newest first."""
         ...
 
@@ -135,7 +147,7 @@ class Images(Protocol):
         """By reference, id or beginning of an id. Raise ImageNotFound."""
         ...
 
-    def history(self, name: str) -> list[ImageHistory]:
+    def history(self, name: str) -> builtins.list[ImageHistory]:
         """Newest first."""
         ...
 
@@ -146,7 +158,7 @@ class Images(Protocol):
     async def pull(
         self, reference: str, *, platform: str, emit: Callable[[PullProgress], None]
     ) -> None:
-        """Pull; `emit` is called on the daemon's loop, in order. Cancelling the task cancels the pull.
+        """Pull; `emit` is called on the daemon's loop, in order. Cancelling the task cancels it.
 
         An error before the first progress line is raised like any other; the route turns one that
         comes later into the stream's error line.
@@ -157,11 +169,11 @@ class Images(Protocol):
         """Give the image one more reference, taking it from another image if need be."""
         ...
 
-    async def remove(self, name: str, *, force: bool, prune: bool) -> list[ImageRemoval]:
+    async def remove(self, name: str, *, force: bool, prune: bool) -> builtins.list[ImageRemoval]:
         """Untag, and delete when that was the last reference. Raise Conflict when in use."""
         ...
 
-    def phases(self, name: str) -> list[Phase]:
+    def phases(self, name: str) -> builtins.list[Phase]:
         """Phases of the last pull of this reference in this engine's life."""
         ...
 
@@ -172,7 +184,7 @@ class Events(Protocol):
     def stream(
         self, *, since: datetime | None, until: datetime | None, filters: Filters
     ) -> AsyncIterator[Event]:
-        """Recorded events from `since` on, then live ones up to `until` (None: for ever)."""
+        """Iterate over recorded events from `since` on, then live ones; `until` None: for ever."""
         ...
 
 
@@ -181,4 +193,42 @@ class System(Protocol):
 
     def info(self) -> EngineInfo:
         """Collect them now."""
+        ...
+
+
+class Engine(Protocol):
+    """All keepers of one engine."""
+
+    @property
+    def containers(self) -> Containers:
+        """The keeper of containers."""
+        ...
+
+    @property
+    def execs(self) -> Execs:
+        """The keeper of exec instances."""
+        ...
+
+    @property
+    def images(self) -> Images:
+        """The keeper of images."""
+        ...
+
+    @property
+    def events(self) -> Events:
+        """The stream of what happened."""
+        ...
+
+    @property
+    def system(self) -> System:
+        """Facts about the engine and the host."""
+        ...
+
+    @property
+    def has_work(self) -> bool:
+        """Whether something goes on that an idle exit would disturb."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything; containers go on."""
         ...

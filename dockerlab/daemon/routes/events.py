@@ -1,0 +1,30 @@
+"""The stream of events."""
+
+from dockerlab.daemon.handler import ApiHandler
+from dockerlab.daemon.jsonstream import Stream, closing
+from dockerlab.daemon.shapes.event import event_line
+
+__all__ = ["ROUTES"]
+
+
+class Events(ApiHandler):
+    """``GET /events``."""
+
+    async def get(self) -> None:
+        """Write one line of JSON an event, until `until` or until the client goes."""
+        query = self.query
+        since, until, filters = query.moment("since"), query.moment("until"), query.filters()
+        self.set_header("Content-Type", "application/json")
+
+        async def copy() -> None:
+            stream = Stream(self)
+            await stream.begin()
+            found = self.engine.events.stream(since=since, until=until, filters=filters)
+            async with closing(found) as events:
+                async for event in events:
+                    await stream.write_json(event_line(event))
+
+        await self.while_connected(copy())
+
+
+ROUTES = ((r"/events", Events),)

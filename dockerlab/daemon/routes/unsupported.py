@@ -1,0 +1,73 @@
+"""Routes of the Engine API that this version does not do: 501 with a sentence, not 404."""
+
+from dockerlab.daemon.handler import ApiHandler
+from dockerlab.errors import Unsupported
+
+__all__ = ["ROUTES"]
+
+_CONTAINER_VERBS = (
+    "top|stats|changes|archive|export|update|pause|unpause|attach/ws|checkpoints|copy"
+)
+_TREES = "services|tasks|nodes|secrets|configs|plugins|swarm|distribution"
+
+
+class UnsupportedHandler(ApiHandler):
+    """Refuses; `what` is the operation in a user's words."""
+
+    def get(self, what: str, **_: str) -> None:
+        """Refuse.
+
+        Raises
+        ------
+        Unsupported
+            Always.
+        """
+        raise Unsupported(f'"{what}" is not supported by this version of dockerlab')
+
+    def post(self, what: str, **_: str) -> None:
+        """Refuse."""
+        self.get(what)
+
+    def put(self, what: str, **_: str) -> None:
+        """Refuse."""
+        self.get(what)
+
+    def head(self, what: str, **_: str) -> None:
+        """Refuse."""
+        self.get(what)
+
+    def delete(self, what: str, **_: str) -> None:
+        """Refuse."""
+        self.get(what)
+
+
+class Login(ApiHandler):
+    """``POST /auth``."""
+
+    def post(self) -> None:
+        """Refuse.
+
+        Raises
+        ------
+        Unsupported
+            Always.
+        """
+        raise Unsupported(
+            "logging in to a registry is not supported by this version of dockerlab",
+            hint="images are pulled anonymously",
+        )
+
+
+# These stand before the routes with a name in the same place, so that "create" is no network.
+ROUTES = (
+    (r"/auth", Login),
+    (rf"/containers/[^/]+/(?P<what>{_CONTAINER_VERBS})", UnsupportedHandler),
+    (r"/images/(?P<what>search|load|get|prune)", UnsupportedHandler),
+    (r"/images/.+/(?P<what>push|get)", UnsupportedHandler),
+    (r"/(?P<what>build|session|commit|grpc)", UnsupportedHandler),
+    (r"/(?P<what>build/prune|build/cancel)", UnsupportedHandler),
+    (r"/(?P<what>networks/create|networks/prune)", UnsupportedHandler),
+    (r"/networks/[^/]+/(?P<what>connect|disconnect)", UnsupportedHandler),
+    (r"/(?P<what>volumes/create|volumes/prune)", UnsupportedHandler),
+    (rf"/(?P<what>{_TREES})(?:/.*)?", UnsupportedHandler),
+)

@@ -1,0 +1,1 @@
+"""Translation between the engine's records and the API's JSON; nothing here acts."""

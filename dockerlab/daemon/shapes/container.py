@@ -1,0 +1,253 @@
+"""Container records as the API shows them.
+
+The other direction, from a client's JSON to records, is `shapes.creation`.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from dockerlab.daemon.shapes.moment import rfc3339, unix_seconds
+from dockerlab.daemon.shapes.network import endpoint, network_name
+from dockerlab.engine.container import Container, ContainerConfig, HostConfig
+from dockerlab.units import human_duration
+
+__all__ = ["inspection", "status_text", "summary"]
+
+Json = dict[str, Any]
+
+_DEFAULT_LOG_DRIVER = "json-file"
+
+
+def summary(
+    container: Container, *, image: str, now: datetime, sizes: tuple[int, int] | None
+) -> Json:
+    """Return one element of ``GET /containers/json`` (Engine API, ContainerSummary).
+
+    Parameters
+    ----------
+    image : str
+        The name the container was made from if it is still that image's, else the image's id.
+    sizes : tuple of int, optional
+        Bytes of the writable layer, and with the image below it; when the client asked.
+    """
+    shape: Json = {
+        "Id": container.id,
+        "Names": [f"/{container.name}"],
+        "Image": image,
+        "ImageID": container.image_id,
+        "Command": _command(container.argv),
+        "Created": unix_seconds(container.created_at),
+        "Ports": [],
+        "Labels": container.config.labels,
+        "State": container.state.status,
+        "Status": status_text(container, now),
+        "HostConfig": {"NetworkMode": container.host.network_mode},
+        "NetworkSettings": {"Networks": _networks(container)},
+        "Mounts": [],
+    }
+    if sizes is not None:
+        shape |= {"SizeRw": sizes[0], "SizeRootFs": sizes[1]}
+    return shape
+
+
+def inspection(container: Container, *, log_path: str, sizes: tuple[int, int] | None) -> Json:
+    """Return ``GET /containers/{id}/json`` (Engine API, ContainerInspectResponse)."""
+    argv = container.argv
+    shape: Json = {
+        "Id": container.id,
+        "Created": rfc3339(container.created_at),
+        "Path": argv[0] if argv else "",
+        "Args": list(argv[1:]),
+        "State": _state(container),
+        "Image": container.image_id,
+        "ResolvConfPath": "",
+        "HostnamePath": "",
+        "HostsPath": "",
+        "LogPath": log_path,
+        "Name": f"/{container.name}",
+        "RestartCount": 0,
+        "Driver": "overlay2",
+        "Platform": container.platform.partition("/")[0],
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": None,
+        "HostConfig": _host_config(container.host),
+        "GraphDriver": {"Data": None, "Name": "overlay2"},
+        "Mounts": [],
+        "Config": _config(container.config),
+        "NetworkSettings": _network_settings(container),
+    }
+    if sizes is not None:
+        shape |= {"SizeRw": sizes[0], "SizeRootFs": sizes[1]}
+    return shape
+
+
+def status_text(container: Container, now: datetime) -> str:
+    """Return the sentence in the STATUS column of `docker ps` (moby, container.State.String)."""
+    state = container.state
+    if state.is_running:
+        since = human_duration(max(0.0, (now - state.started_at).total_seconds()))
+        if state.status == "restarting":
+            return f"Restarting ({state.exit_code}) {_ago(state.finished_at, now)}"
+        return f"Up {since}" + (" (Paused)" if state.status == "paused" else "")
+    if state.status == "created":
+        return "Created"
+    if state.status == "removing":
+        return "Removal In Progress"
+    if state.status == "dead":
+        return "Dead"
+    return f"Exited ({state.exit_code}) {_ago(state.finished_at, now)}"
+
+
+def _ago(moment: datetime, now: datetime) -> str:
+    return f"{human_duration(max(0.0, (now - moment).total_seconds()))} ago"
+
+
+def _command(argv: tuple[str, ...]) -> str:
+    return " ".join(f"'{arg}'" if " " in arg and n else arg for n, arg in enumerate(argv))
+
+
+def _state(container: Container) -> Json:
+    state = container.state
+    return {
+        "Status": state.status,
+        "Running": state.is_running,
+        "Paused": state.status == "paused",
+        "Restarting": state.status == "restarting",
+        "OOMKilled": state.oom_killed,
+        "Dead": state.status == "dead",
+        "Pid": state.pid,
+        "ExitCode": state.exit_code,
+        "Error": state.error,
+        "StartedAt": rfc3339(state.started_at),
+        "FinishedAt": rfc3339(state.finished_at),
+    }
+
+
+def _config(config: ContainerConfig) -> Json:
+    shape: Json = {
+        "Hostname": config.hostname,
+        "Domainname": config.domainname,
+        "User": config.user,
+        "AttachStdin": config.attach_stdin,
+        "AttachStdout": config.attach_stdout,
+        "AttachStderr": config.attach_stderr,
+        "Tty": config.tty,
+        "OpenStdin": config.open_stdin,
+        "StdinOnce": config.stdin_once,
+        "Env": list(config.env),
+        "Cmd": config.cmd,
+        "Image": config.image,
+        "Volumes": {path: {} for path in config.volumes} or None,
+        "WorkingDir": config.working_dir,
+        "Entrypoint": config.entrypoint,
+        "OnBuild": None,
+        "Labels": config.labels,
+    }
+    if config.exposed_ports:
+        shape["ExposedPorts"] = {port: {} for port in config.exposed_ports}
+    if config.stop_signal:
+        shape["StopSignal"] = config.stop_signal
+    if config.stop_timeout_s is not None:
+        shape["StopTimeout"] = config.stop_timeout_s
+    return shape
+
+
+def _host_config(host: HostConfig) -> Json:
+    return _limits(host) | {
+        "Binds": None,
+        "ContainerIDFile": "",
+        "LogConfig": {"Type": host.log_driver or _DEFAULT_LOG_DRIVER, "Config": {}},
+        "NetworkMode": host.network_mode,
+        "PortBindings": {},
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "AutoRemove": host.auto_remove,
+        "VolumeDriver": "",
+        "VolumesFrom": None,
+        "ConsoleSize": [0, 0],
+        "CapAdd": list(host.cap_add) or None,
+        "CapDrop": list(host.cap_drop) or None,
+        "CgroupnsMode": "private",
+        "Dns": [],
+        "DnsOptions": [],
+        "DnsSearch": [],
+        "ExtraHosts": None,
+        "GroupAdd": None,
+        "IpcMode": "private",
+        "Cgroup": "",
+        "Links": None,
+        "OomScoreAdj": host.oom_score_adj,
+        "PidMode": "",
+        "Privileged": False,
+        "PublishAllPorts": False,
+        "ReadonlyRootfs": host.readonly_rootfs,
+        "SecurityOpt": list(host.security_opt) or None,
+        "UTSMode": "",
+        "UsernsMode": "",
+        "ShmSize": host.shm_size_bytes,
+        "Runtime": host.runtime or "dockerlab",
+        "Isolation": "",
+    }
+
+
+def _limits(host: HostConfig) -> Json:
+    return {
+        "CpuShares": host.cpu_shares,
+        "Memory": host.memory_bytes,
+        "NanoCpus": host.nano_cpus,
+        "CgroupParent": "",
+        "BlkioWeight": 0,
+        "BlkioWeightDevice": [],
+        "BlkioDeviceReadBps": [],
+        "BlkioDeviceWriteBps": [],
+        "BlkioDeviceReadIOps": [],
+        "BlkioDeviceWriteIOps": [],
+        "CpuPeriod": host.cpu_period_us,
+        "CpuQuota": host.cpu_quota_us,
+        "CpuRealtimePeriod": 0,
+        "CpuRealtimeRuntime": 0,
+        "CpusetCpus": host.cpuset_cpus,
+        "CpusetMems": host.cpuset_mems,
+        "Devices": [],
+        "DeviceCgroupRules": None,
+        "DeviceRequests": None,
+        "MemoryReservation": host.memory_reservation_bytes,
+        "MemorySwap": host.memory_swap_bytes,
+        "MemorySwappiness": None,
+        "OomKillDisable": None,
+        "PidsLimit": host.pids_limit or None,
+        "Ulimits": [],
+        "CpuCount": 0,
+        "CpuPercent": 0,
+        "IOMaximumIOps": 0,
+        "IOMaximumBandwidth": 0,
+    }
+
+
+def _networks(container: Container) -> Json:
+    name = network_name(container.host.network_mode)
+    return {name: endpoint(name, container)}
+
+
+def _network_settings(container: Container) -> Json:
+    return {
+        "Bridge": "",
+        "SandboxID": "",
+        "SandboxKey": "",
+        "Ports": {},
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+        "EndpointID": "",
+        "Gateway": "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "IPAddress": "",
+        "IPPrefixLen": 0,
+        "IPv6Gateway": "",
+        "MacAddress": "",
+        "Networks": _networks(container),
+    }

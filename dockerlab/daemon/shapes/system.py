@@ -1,0 +1,144 @@
+"""Facts about the engine and the host as ``version``, ``info`` and ``system/df`` show them."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from dockerlab.daemon.shapes.moment import rfc3339
+from dockerlab.engine.system import EngineInfo
+
+__all__ = ["info", "plugins", "version"]
+
+Json = dict[str, Any]
+
+_INDEX = "https://index.docker.io/v1/"
+
+
+def version(facts: EngineInfo, *, api_version: str, min_api_version: str) -> Json:
+    """Return ``GET /version`` (Engine API, SystemVersion)."""
+    own = {
+        "ApiVersion": api_version,
+        "MinAPIVersion": min_api_version,
+        "GitCommit": facts.git_commit,
+        "Os": "linux",
+        "Arch": facts.architecture,
+        "KernelVersion": facts.kernel_version,
+        # Where dockerd names Go; `docker version` prints what it finds here.
+        "GoVersion": f"none (Python {facts.python_version})",
+        "Experimental": "false",
+    }
+    return {
+        "Platform": {"Name": f"dockerlab ({facts.tier})"},
+        "Version": facts.version,
+        **own,
+        "Experimental": False,
+        "BuildTime": "",
+        "Components": [{"Name": "Engine", "Version": facts.version, "Details": own}],
+    }
+
+
+def info(facts: EngineInfo) -> Json:
+    """Return ``GET /info`` (Engine API, SystemInfo)."""
+    stopped = facts.containers_stopped
+    running, paused = facts.containers_running, facts.containers_paused
+    return _capabilities(facts) | {
+        "ID": facts.engine_id,
+        "Containers": running + paused + stopped,
+        "ContainersRunning": running,
+        "ContainersPaused": paused,
+        "ContainersStopped": stopped,
+        "Images": facts.images,
+        "Driver": "overlay2",
+        "DriverStatus": [["Layers", "one folder a diffID"], ["Tier", facts.tier]],
+        "Plugins": plugins(),
+        "SystemTime": rfc3339(datetime.now(UTC)),
+        "LoggingDriver": "json-file",
+        "CgroupDriver": facts.cgroup_driver,
+        "CgroupVersion": facts.cgroup_version,
+        "KernelVersion": facts.kernel_version,
+        "OperatingSystem": facts.operating_system,
+        "OSVersion": "",
+        "OSType": "linux",
+        "Architecture": facts.architecture,
+        "IndexServerAddress": _INDEX,
+        "RegistryConfig": _registries(facts.mirrors, facts.insecure_registries),
+        "NCPU": facts.cpus,
+        "MemTotal": facts.memory_bytes,
+        "DockerRootDir": facts.data_root,
+        "Name": facts.hostname,
+        "Labels": [],
+        "ServerVersion": facts.version,
+        "Runtimes": {facts.runtime: {"path": "dockerlab"}},
+        "DefaultRuntime": facts.runtime,
+        "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive"},
+        "LiveRestoreEnabled": True,
+        "Isolation": "",
+        "InitBinary": "",
+        "SecurityOptions": list(facts.security_options),
+        "Warnings": [*facts.warnings, *_tier_warnings(facts)] or None,
+    }
+
+
+def plugins() -> Json:
+    """Return what kinds of volumes, networks and logs there are."""
+    return {
+        "Volume": [],
+        "Network": ["host", "null"],
+        "Authorization": None,
+        "Log": ["json-file"],
+    }
+
+
+def _capabilities(facts: EngineInfo) -> Json:
+    return {
+        "MemoryLimit": True,
+        "SwapLimit": True,
+        "CpuCfsPeriod": True,
+        "CpuCfsQuota": True,
+        "CPUShares": True,
+        "CPUSet": True,
+        "PidsLimit": True,
+        "IPv4Forwarding": True,
+        "OomKillDisable": False,
+        "Debug": False,
+        "NFd": 0,
+        "NGoroutines": 0,
+        "NEventsListener": 0,
+        "HttpProxy": "",
+        "HttpsProxy": "",
+        "NoProxy": "",
+        "ExperimentalBuild": False,
+        "GenericResources": None,
+        "ContainerdCommit": {"ID": ""},
+        "RuncCommit": {"ID": ""},
+        "InitCommit": {"ID": ""},
+        "ProductLicense": "",
+        "DefaultAddressPools": [],
+        "BridgeNfIptables": False,
+        "BridgeNfIp6tables": False,
+        "SystemStatus": None,
+        "ClusterAdvertise": "",
+        "ClusterStore": "",
+        "CDISpecDirs": [],
+        "OSVersion": facts.kernel_version,
+    }
+
+
+def _registries(mirrors: Iterable[str], insecure: Iterable[str]) -> Json:
+    hub = {"Name": "docker.io", "Mirrors": list(mirrors), "Secure": True, "Official": True}
+    own = {
+        name: {"Name": name, "Mirrors": [], "Secure": False, "Official": False} for name in insecure
+    }
+    return {
+        "AllowNondistributableArtifactsCIDRs": None,
+        "AllowNondistributableArtifactsHostnames": None,
+        "InsecureRegistryCIDRs": ["127.0.0.0/8"],
+        "IndexConfigs": {"docker.io": hub, **own},
+        "Mirrors": list(mirrors),
+    }
+
+
+def _tier_warnings(facts: EngineInfo) -> list[str]:
+    if facts.tier == "rootful":
+        return []
+    return [f"WARNING: tier {facts.tier}: {facts.tier_reason}"]
