@@ -1,0 +1,114 @@
+"""Docker's filters of `ps` and `images`: keys that select records. Pure functions.
+
+Engine API, /containers/json and /images/json, "filters".
+"""
+
+import fnmatch
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from dockerlab.engine.container import Container
+from dockerlab.engine.image import Image
+from dockerlab.errors import InvalidArgument
+from dockerlab.oci.digest import Digest
+
+__all__ = ["select_containers", "select_images"]
+
+Filters = Mapping[str, Sequence[str]]
+_Test = Callable[[Container, str], bool]
+
+
+def select_containers(
+    containers: Sequence[Container],
+    filters: Filters,
+    *,
+    resolve: Callable[[str], Container],
+    ancestor_ids: Callable[[str], frozenset[Digest]],
+) -> list[Container]:
+    """Return the containers that every filter admits, in their order.
+
+    Parameters
+    ----------
+    resolve : callable
+        Name -> container, for ``before`` and ``since``; raises ContainerNotFound.
+    ancestor_ids : callable
+        Image name -> ids of the images that it means, for ``ancestor``.
+    """
+    tests: dict[str, _Test] = {
+        "id": lambda c, v: c.id.startswith(v),
+        "name": lambda c, v: re.search(v, "/" + c.name) is not None or re.search(v, c.name) is not None,
+        "label": lambda c, v: _has_label(c.config.labels, v),
+        "status": lambda c, v: c.state.status == v,
+        "exited": lambda c, v: c.state.status == "exited" and str(c.state.exit_code) == v,
+        "ancestor": lambda c, v: c.image_id in ancestor_ids(v),
+        "network": lambda c, v: v == network_name(c),
+        "before": lambda c, v: c.created_at < resolve(v).created_at,
+        "since": lambda c, v: c.created_at > resolve(v).created_at,
+        "is-task": lambda _, v: v.lower() in ("false", "0"),
+        "health": lambda _, v: v == "none",
+        "volume": lambda *_: False,
+        "publish": lambda *_: False,
+        "expose": lambda c, v: any(p in (v, f"{v}/tcp") for p in c.config.exposed_ports),
+    }
+    _check(filters, tests)
+    try:
+        return [c for c in containers if all(_admits(tests[k], c, k, v) for k, v in filters.items())]
+    except re.error as exc:
+        raise InvalidArgument(f"invalid filter 'name={filters['name'][0]}': {exc}") from exc
+
+
+def network_name(container: Container) -> str:
+    """Return the name of the network that the container is on."""
+    return "host" if container.host.network_mode == "host" else "none"
+
+
+def select_images(
+    images: Sequence[Image], filters: Filters, *, resolve: Callable[[str], Image]
+) -> list[Image]:
+    """Return the images that every filter admits, in their order."""
+    tests: dict[str, Callable[[Image, str], bool]] = {
+        "reference": lambda i, v: any(_fits(tag, v) for tag in (*i.tags, *i.digests)),
+        "dangling": lambda i, v: (not i.tags) == _boolean("dangling", v),
+        "label": lambda i, v: _has_label(i.labels, v),
+        "before": lambda i, v: i.created_at < resolve(v).created_at,
+        "since": lambda i, v: i.created_at > resolve(v).created_at,
+    }
+    _check(filters, tests)
+    return [
+        image
+        for image in images
+        if all(
+            (all if key == "label" else any)(tests[key](image, value) for value in values)
+            for key, values in filters.items()
+        )
+    ]
+
+
+def _admits(test: _Test, container: Container, key: str, values: Sequence[str]) -> bool:
+    # Labels must all be there; of every other key one value is enough.
+    return (all if key == "label" else any)(test(container, value) for value in values)
+
+
+def _check(filters: Filters, tests: Mapping[str, object]) -> None:
+    for key in filters:
+        if key not in tests:
+            raise InvalidArgument(f"invalid filter '{key}': known are {', '.join(sorted(tests))}")
+
+
+def _has_label(labels: Mapping[str, str], wanted: str) -> bool:
+    key, equals, value = wanted.partition("=")
+    return key in labels and (not equals or labels[key] == value)
+
+
+def _fits(reference: str, pattern: str) -> bool:
+    name = reference.partition("@")[0]
+    repository, _, tag = name.rpartition(":")
+    if "/" in tag or not repository:
+        repository = name
+    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(repository, pattern)
+
+
+def _boolean(key: str, text: str) -> bool:
+    if text.lower() not in ("true", "1", "false", "0"):
+        raise InvalidArgument(f"invalid filter '{key}={text}': expected true or false")
+    return text.lower() in ("true", "1")

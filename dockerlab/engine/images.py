@@ -1,0 +1,277 @@
+"""The keeper of images: which there are, under which names, and what may be deleted.
+
+Pulling is `engine.pulls`; bytes and folders are `image.content` and `image.layers`.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from dockerlab.engine.container import Container
+from dockerlab.engine.database import Database, ImageRow, NameRow
+from dockerlab.engine.events import Events
+from dockerlab.engine.filters import select_images
+from dockerlab.engine.image import Image, ImageHistory, ImageRemoval
+from dockerlab.engine.untagging import chain_ids, check_removal, names_to_drop
+from dockerlab.errors import BadReference, DockerlabError, ImageNotFound, InvalidArgument
+from dockerlab.image.content import ContentStore
+from dockerlab.image.layers import LayerStore
+from dockerlab.oci.digest import Digest
+from dockerlab.oci.imageconfig import MAX_CONFIG_BYTES, History, parse_image_config
+from dockerlab.oci.reference import Reference, is_image_id, parse_reference
+
+__all__ = ["Images", "parse_time"]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parse_time(text: str | None) -> datetime:
+    """Parse RFC 3339; what is missing or not a time is the epoch, as in Docker's listings."""
+    try:
+        parsed = datetime.fromisoformat(text or "")
+    except ValueError:
+        return EPOCH
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+class Images:
+    """All images of a data root, in memory, with the database behind."""
+
+    def __init__(
+        self,
+        database: Database,
+        content: ContentStore,
+        layers: LayerStore,
+        events: Events,
+        containers: Callable[[], Iterable[Container]],
+    ) -> None:
+        self._database = database
+        self._content = content
+        self._layers = layers
+        self._events = events
+        self._containers = containers
+        self._images: dict[Digest, Image] = {}
+        self._rows: dict[Digest, ImageRow] = {}
+        self._names: dict[str, Digest] = {}
+        # Held while the set of images, and with it the set of needed layers, changes.
+        self.lock = asyncio.Lock()
+
+    def load(self) -> None:
+        """Read the database; an image whose config was lost is forgotten with its names."""
+        names = self._database.names()
+        for row in self._database.images():
+            if not self._content.has(row.id):
+                self._database.delete_image(row.id)
+                continue
+            self._rows[row.id] = row
+        self._names = {n.reference: n.image_id for n in names if n.image_id in self._rows}
+        for image_id in self._rows:
+            self._refresh(image_id)
+
+    # Looking
+
+    def list(
+        self, *, include_intermediate: bool, filters: Mapping[str, Sequence[str]]
+    ) -> list[Image]:
+        """Newest first. There are no intermediate images, so that flag changes nothing."""
+        del include_intermediate
+        images = sorted(self._images.values(), key=lambda image: image.created_at, reverse=True)
+        return select_images(images, filters, resolve=self.get)
+
+    def get(self, name: str) -> Image:
+        """Return the image that a reference, an id or the beginning of an id means."""
+        return self._images[self._resolve(name)]
+
+    def layers_of(self, image: Image) -> tuple[Digest, ...]:
+        """Return the diffIDs of the image, lowest first."""
+        return tuple(diff_id for diff_id, _ in self._rows[image.id].layers)
+
+    def ids_named(self, name: str) -> frozenset[Digest]:
+        """Return the ids that a name means: those of all tags of a repository, or the one image."""
+        try:
+            return frozenset({self._resolve(name)})
+        except DockerlabError:
+            prefix = f"{name}:"
+            return frozenset(i.id for i in self._images.values() if any(t.startswith(prefix) for t in i.tags))
+
+    def container_count(self, image: Image) -> int:
+        """Return how many containers were made from it."""
+        return sum(container.image_id == image.id for container in self._containers())
+
+    def history(self, name: str) -> list[ImageHistory]:
+        """Return the lines of the config's history, newest first, with the layers' sizes."""
+        image = self.get(name)
+        sizes = [size for _, size in self._rows[image.id].layers]
+        lines = list(image.config.history or (History(created=image.config.created),) * len(sizes))
+        shown: list[ImageHistory] = []
+        for line in lines:
+            has_layer = not line.empty_layer and bool(sizes)
+            shown.append(
+                ImageHistory(
+                    id="<missing>",
+                    created_at=parse_time(line.created),
+                    created_by=line.created_by or "",
+                    size_bytes=sizes.pop(0) if has_layer else 0,
+                    comment=line.comment or "",
+                )
+            )
+        if shown:
+            shown[-1] = msgspec.structs.replace(shown[-1], id=image.id, tags=image.tags)
+        return shown[::-1]
+
+    # Changing
+
+    def add(self, row: ImageRow, references: Iterable[Reference]) -> Image:
+        """Store an image whose layers and blobs are in place, and point the references at it.
+
+        One transaction: the image is there with all its names or not at all.
+        """
+        names = [NameRow(str(reference), row.id) for reference in references]
+        with self._database.transaction():
+            self._database.save_image(row)
+            for name in names:
+                self._database.save_name(name)
+        known = self._rows.get(row.id)
+        self._rows[row.id] = row._replace(blobs=row.blobs | known.blobs) if known else row
+        touched = {row.id}
+        for name in names:
+            touched |= {self._names.get(name.reference, row.id)}
+            self._names[name.reference] = row.id
+        for image_id in touched:
+            self._refresh(image_id)
+        return self._images[row.id]
+
+    async def tag(self, name: str, repository: str, tag: str) -> None:
+        """Give the image one more reference, taking it from another image if need be."""
+        image = self.get(name)
+        target = parse_reference(f"{repository}:{tag}" if tag else repository)
+        if target.digest:
+            raise InvalidArgument("refusing to create a tag with a digest reference")
+        async with self.lock:
+            self._database.save_name(NameRow(str(target), image.id))
+            before = self._names.get(str(target), image.id)
+            self._names[str(target)] = image.id
+            for image_id in {before, image.id}:
+                self._refresh(image_id)
+        self._events.publish("image", "tag", image.id, {"name": target.familiar})
+
+    async def remove(self, name: str, *, force: bool, prune: bool) -> list[ImageRemoval]:
+        """Untag, and delete the image when that was its last name.
+
+        Raises
+        ------
+        Conflict
+            A container uses it, or an id has names in several repositories; Docker's sentences.
+        """
+        del prune  # Parents without a tag, which only the classic builder leaves: there are none.
+        async with self.lock:
+            image = self.get(name)
+            reference = self._reference_in_use(name)
+            names = [full for full, image_id in self._names.items() if image_id == image.id]
+            users = [c for c in self._containers() if c.image_id == image.id]
+            check_removal(name, image, names, reference, users, force=force)
+            dropped = names_to_drop(names, reference)
+            keeps_names = len(dropped) < len(names)
+            is_running = any(c.state.is_running for c in users)
+            done = self._untag(image, dropped)
+            if not keeps_names and not is_running:
+                done += await self._delete(image)
+            return done
+
+    async def collect(self, candidates: Iterable[Digest]) -> list[Digest]:
+        """Delete those layers that no image and no container needs; return them."""
+        needed = {d for row in self._rows.values() for d, _ in row.layers}
+        needed |= {d for container in self._containers() for d in container.layers}
+        unneeded = [diff_id for diff_id in candidates if diff_id not in needed]
+        for diff_id in unneeded:
+            await asyncio.to_thread(self._layers.delete, diff_id)
+        return unneeded
+
+    async def collect_everything(self) -> None:
+        """Delete the layers and blobs that nothing names: what a crash left behind."""
+        await self.collect(self._layers.diff_ids())
+        named = {blob for row in self._rows.values() for blob in row.blobs}
+        for digest in set(self._content.digests()) - named:
+            await asyncio.to_thread(self._content.delete, digest)
+
+    def _untag(self, image: Image, dropped: list[str]) -> list[ImageRemoval]:
+        done = []
+        with self._database.transaction():
+            for full in dropped:
+                self._database.delete_name(full)
+        for full in dropped:
+            del self._names[full]
+            familiar = parse_reference(full).familiar
+            done.append(ImageRemoval(action="untagged", what=familiar))
+            self._events.publish("image", "untag", image.id, {"name": familiar})
+        self._refresh(image.id)
+        return done
+
+    async def _delete(self, image: Image) -> list[ImageRemoval]:
+        row = self._rows[image.id]
+        # The record goes first: after a crash in between, the start deletes what nothing names.
+        self._database.delete_image(image.id)
+        del self._rows[image.id], self._images[image.id]
+        named = {blob for other in self._rows.values() for blob in other.blobs}
+        for digest in row.blobs - named:
+            await asyncio.to_thread(self._content.delete, digest)
+        diff_ids = [diff_id for diff_id, _ in row.layers]
+        gone = set(await self.collect(diff_ids))
+        self._events.publish("image", "delete", image.id, {"name": image.id})
+        chains = zip(diff_ids, chain_ids(diff_ids), strict=True)
+        deleted = [image.id, *(chain for diff_id, chain in reversed(list(chains)) if diff_id in gone)]
+        return [ImageRemoval(action="deleted", what=what) for what in deleted]
+
+    # Names
+
+    def _resolve(self, name: str) -> Digest:
+        if name.startswith("sha256:") and Digest(name) in self._rows:
+            return Digest(name)
+        shown = name
+        try:
+            reference = parse_reference(name)
+            shown = reference.familiar
+            by_digest = f"{reference.name}@{reference.digest}" if reference.digest else ""
+            for full in (str(reference), by_digest):
+                if full in self._names:
+                    return self._names[full]
+        except BadReference:
+            pass
+        if is_image_id(name):
+            prefix = name if name.startswith("sha256:") else f"sha256:{name}"
+            found = [image_id for image_id in self._rows if image_id.startswith(prefix)]
+            if len(found) == 1:
+                return found[0]
+        raise ImageNotFound(shown)
+
+    def _reference_in_use(self, name: str) -> str | None:
+        """Return the full reference that `name` is, or None when it is an id."""
+        try:
+            full = str(parse_reference(name))
+        except BadReference:
+            return None
+        return full if full in self._names else None
+
+    def _refresh(self, image_id: Digest) -> None:
+        if image_id not in self._rows:
+            return
+        row = self._rows[image_id]
+        config = parse_image_config(self._content.read(image_id, MAX_CONFIG_BYTES), image_id)
+        references = sorted(
+            (parse_reference(full) for full, owner in self._names.items() if owner == image_id),
+            key=str,
+        )
+        labels = dict((config.config and config.config.labels) or {})
+        self._images[image_id] = Image(
+            id=image_id,
+            created_at=parse_time(config.created),
+            tags=tuple(r.familiar for r in references if not r.digest),
+            digests=tuple(f"{r.familiar_name}@{r.digest}" for r in references if r.digest),
+            size_bytes=sum(size for _, size in row.layers),
+            config=config,
+            manifest=row.manifest,
+            labels=labels,
+            pulled_at=parse_time(row.pulled_at),
+        )

@@ -1,0 +1,96 @@
+"""What a container is made of: the client's config over the image's. Pure functions.
+
+The rules are dockerd's when it creates a container (Engine API, /containers/create).
+"""
+
+import msgspec
+
+from dockerlab.engine.container import ContainerConfig, HostConfig
+from dockerlab.engine.image import Image
+from dockerlab.errors import InvalidArgument, NotFound
+from dockerlab.oci.imageconfig import RunConfig
+from dockerlab.oci.platform import Platform, parse_platform
+
+__all__ = ["check_limits", "check_platform", "merge"]
+
+_MIN_MEMORY_BYTES = 6 << 20
+
+
+def merge(config: ContainerConfig, image: RunConfig) -> ContainerConfig:
+    """Fill in from the image what the client did not say.
+
+    An entrypoint of the client's own drops the image's command; ``[""]`` drops the entrypoint.
+
+    Raises
+    ------
+    InvalidArgument
+        Neither has a command.
+    """
+    entrypoint, cmd = config.entrypoint, config.cmd
+    if not entrypoint:
+        cmd = cmd or image.cmd
+        entrypoint = image.entrypoint if entrypoint is None else entrypoint
+    if entrypoint == ("",):
+        entrypoint = None
+    if not entrypoint and not cmd:
+        raise InvalidArgument("no command specified")
+    return msgspec.structs.replace(
+        config,
+        entrypoint=entrypoint,
+        cmd=cmd,
+        env=_merge_env(image.env or (), config.env),
+        user=config.user or image.user or "",
+        working_dir=config.working_dir or image.working_dir or "",
+        labels={**(image.labels or {}), **config.labels},
+        exposed_ports=tuple(sorted({*(image.exposed_ports or {}), *config.exposed_ports})),
+        volumes=tuple(sorted({*(image.volumes or {}), *config.volumes})),
+        stop_signal=config.stop_signal or image.stop_signal or "",
+    )
+
+
+def check_platform(image: Image, name: str, platform: str) -> None:
+    """Raise NotFound when the image is not for the platform that was asked for; '' asks for none."""
+    if not platform:
+        return
+    wanted = parse_platform(platform)
+    has = Platform(os=image.config.os, architecture=image.config.architecture)
+    if wanted.architecture != has.architecture:
+        raise NotFound(
+            f"image with reference {name} was found but its platform ({has}) does not match the "
+            f"specified platform ({wanted})"
+        )
+
+
+def check_limits(host: HostConfig, *, cpus: int) -> None:
+    """Raise InvalidArgument for a limit that dockerd refuses, in its words.
+
+    Parameters
+    ----------
+    cpus : int
+        Processors of this host.
+    """
+    if 0 < host.memory_bytes < _MIN_MEMORY_BYTES:
+        raise InvalidArgument("Minimum memory limit allowed is 6MB")
+    if host.memory_swap_bytes > 0 and not host.memory_bytes:
+        raise InvalidArgument(
+            "You should always set the Memory limit when using Memoryswap limit, see usage"
+        )
+    if 0 < host.memory_swap_bytes < host.memory_bytes:
+        raise InvalidArgument(
+            "Minimum memoryswap limit should be larger than memory limit, see usage"
+        )
+    if host.nano_cpus < 0 or host.nano_cpus > cpus * 10**9:
+        raise InvalidArgument(
+            f"range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
+        )
+    if host.nano_cpus and (host.cpu_quota_us or host.cpu_period_us):
+        raise InvalidArgument(
+            "Conflicting options: Nano CPUs and CPU Period or CPU Quota cannot both be set"
+        )
+
+
+def _merge_env(image: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, ...]:
+    names = {entry.partition("=")[0] for entry in own}
+    inherited = [entry for entry in image if entry.partition("=")[0] not in names]
+    # "NAME" without "=" takes the image's entry away; a client has already resolved its own.
+    return (*inherited, *(entry for entry in own if "=" in entry))

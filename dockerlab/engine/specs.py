@@ -1,0 +1,172 @@
+"""From a container to its OCI runtime spec: a pure function.
+
+runtime-spec/config.md and config-linux.md. What Docker's defaults are is `runtime.defaults`; here is
+only how a container's own config changes them.
+"""
+
+from typing import NamedTuple
+
+from dockerlab.engine.container import Container
+from dockerlab.engine.exec import ExecConfig
+from dockerlab.errors import InvalidArgument, Unsupported
+from dockerlab.oci.runtimespec import Cpu, Mount, Process, Resources, Spec
+from dockerlab.runtime import defaults
+from dockerlab.runtime.defaults import effective_capabilities
+
+__all__ = ["USER_ANNOTATION", "HostFacts", "exec_process", "make_spec"]
+
+# The user is looked up in the container's own files, by `runtime.init` behind the pivot.
+USER_ANNOTATION = "dockerlab.user"
+
+_CPU_PERIOD_US = 100_000
+_DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class HostFacts(NamedTuple):
+    """What a spec needs to know beside the container."""
+
+    hostname: str
+    managed_files: dict[str, str]  # path in the container -> file of ours on the host
+
+
+def make_spec(container: Container, facts: HostFacts) -> Spec:
+    """Return the spec that runs `container`.
+
+    Raises
+    ------
+    InvalidArgument
+        An unknown capability or security option.
+    Unsupported
+        A security option that this engine does not have.
+    """
+    host = container.host
+    options = _security_options(host.security_opt)
+    capabilities = effective_capabilities(host.cap_add, host.cap_drop)
+    network = "host" if host.network_mode == "host" else "none"
+    spec: Spec = {
+        "ociVersion": "1.0.2",
+        "process": _process(container, facts, capabilities),
+        "root": {"path": "rootfs", "readonly": host.readonly_rootfs},
+        "hostname": container.config.hostname or facts.hostname,
+        "mounts": [*defaults.default_mounts(host.shm_size_bytes), *_managed_mounts(facts)],
+        "linux": {
+            "namespaces": defaults.namespaces(network),
+            "devices": defaults.default_devices(),
+            "cgroupsPath": f"/dockerlab/{container.id}",
+            "resources": _resources(container),
+            "maskedPaths": list(defaults.MASKED_PATHS),
+            "readonlyPaths": list(defaults.READONLY_PATHS),
+        },
+        "annotations": {USER_ANNOTATION: container.config.user},
+    }
+    if options.has_seccomp:
+        spec["linux"]["seccomp"] = defaults.default_seccomp(capabilities)
+    if options.no_new_privileges:
+        spec["process"]["noNewPrivileges"] = True
+    return spec
+
+
+def exec_process(container: Container, config: ExecConfig, facts: HostFacts) -> Process:
+    """Return one more process for a running container: its privileges, its own command."""
+    host = container.host
+    process = _process(container, facts, effective_capabilities(host.cap_add, host.cap_drop))
+    process["args"] = list(config.argv)
+    process["terminal"] = config.tty
+    process["cwd"] = config.working_dir or process["cwd"]
+    own = {entry.partition("=")[0] for entry in config.env}
+    inherited = [entry for entry in process["env"] if entry.partition("=")[0] not in own]
+    process["env"] = [*inherited, *config.env]
+    if config.tty and not any(entry.startswith("TERM=") for entry in process["env"]):
+        process["env"].append("TERM=xterm")
+    return process
+
+
+def _process(container: Container, facts: HostFacts, capabilities: list[str]) -> Process:
+    config = container.config
+    hostname = config.hostname or facts.hostname
+    given = {entry.partition("=")[0] for entry in config.env}
+    env = [] if "PATH" in given else [_DEFAULT_PATH]
+    env += [] if "HOSTNAME" in given else [f"HOSTNAME={hostname}"]
+    env += ["TERM=xterm"] if config.tty and "TERM" not in given else []
+    process: Process = {
+        "terminal": config.tty,
+        "user": {"uid": 0, "gid": 0},
+        "args": list(container.argv),
+        "env": [*env, *config.env],
+        "cwd": config.working_dir or "/",
+        "capabilities": {
+            "bounding": capabilities,
+            "effective": capabilities,
+            "permitted": capabilities,
+        },
+    }
+    if container.host.oom_score_adj:
+        process["oomScoreAdj"] = container.host.oom_score_adj
+    return process
+
+
+class _Options(NamedTuple):
+    has_seccomp: bool
+    no_new_privileges: bool
+
+
+def _security_options(options: tuple[str, ...]) -> _Options:
+    has_seccomp = True
+    no_new_privileges = False
+    for option in options:
+        key, _, value = option.replace(":", "=", 1).partition("=")
+        if key == "no-new-privileges":
+            no_new_privileges = value in ("", "true")
+        elif (key, value) == ("seccomp", "unconfined"):
+            has_seccomp = False
+        elif key == "seccomp" or (key, value) == ("systempaths", "unconfined"):
+            raise Unsupported(f'the security option "{key}={value[:40]}" is not supported yet')
+        elif key in ("apparmor", "label"):
+            if value not in ("unconfined", "disable"):
+                raise Unsupported(f'the security option "{option[:40]}" is not supported yet')
+        else:
+            raise InvalidArgument(f'invalid --security-opt 2: "{option[:100]}"')
+    return _Options(has_seccomp, no_new_privileges)
+
+
+def _managed_mounts(facts: HostFacts) -> list[Mount]:
+    return [
+        {"destination": inside, "type": "bind", "source": outside, "options": ["bind", "rprivate"]}
+        for inside, outside in facts.managed_files.items()
+    ]
+
+
+def _resources(container: Container) -> Resources:
+    host = container.host
+    resources: Resources = {"devices": defaults.device_rules()}
+    if host.memory_bytes:
+        resources["memory"] = {"limit": host.memory_bytes}
+        if host.memory_swap_bytes:
+            resources["memory"]["swap"] = host.memory_swap_bytes
+    if host.memory_reservation_bytes:
+        resources.setdefault("memory", {})["reservation"] = host.memory_reservation_bytes
+    cpu = _cpu(container)
+    if cpu:
+        resources["cpu"] = cpu
+    if host.pids_limit > 0:
+        resources["pids"] = {"limit": host.pids_limit}
+    return resources
+
+
+def _cpu(container: Container) -> Cpu:
+    host = container.host
+    cpu: Cpu = {}
+    if host.nano_cpus:
+        cpu["period"] = _CPU_PERIOD_US
+        cpu["quota"] = host.nano_cpus * _CPU_PERIOD_US // 10**9
+    if host.cpu_period_us:
+        cpu["period"] = host.cpu_period_us
+    if host.cpu_quota_us:
+        cpu["quota"] = host.cpu_quota_us
+    if host.cpu_shares:
+        cpu["shares"] = host.cpu_shares
+    if host.cpuset_cpus:
+        cpu["cpus"] = host.cpuset_cpus
+    if host.cpuset_mems:
+        cpu["mems"] = host.cpuset_mems
+    return cpu
