@@ -1,8 +1,8 @@
 """Find out which cgroups the host has, and give the one interface to them.
 
 Both classes behind it have ``create``, ``join``, ``processes``, ``oom_kills``, ``freeze``,
-``thaw``, ``kill`` and ``remove``; paths are those of the spec's ``cgroupsPath``, as ``/dockerlab/<id>``.
-See cgroups(7).
+``thaw``, ``kill`` and ``remove``. Paths are those of the spec's ``cgroupsPath``, such as
+``/dockerlab/<id>``. See cgroups(7).
 """
 
 import errno
