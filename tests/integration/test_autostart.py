@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dockerlab.client.session import Session, connect, fetch_status
+from dockerlab.client.session import Session, connect, fetch_json, fetch_status
 from dockerlab.config import Settings, load_settings
 from tests.support.engine import wait_until
 from tests.support.probes import why_not
@@ -110,7 +110,8 @@ def test_hello_world_is_built_in_where_docker_hub_cannot_be_reached(settings: Se
     lines: list[dict[str, Any]] = list(
         session.api.pull("hello-world", tag="latest", stream=True, decode=True)
     )
-    image = session.api.inspect_image("hello-world")
+    image = fetch_json(session, "/v1.45/images/hello-world/json")
+    assert isinstance(image, dict)
     session.close()
 
     if (image["Config"].get("Labels") or {}).get("dockerlab.source") != "hub":

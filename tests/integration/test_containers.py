@@ -233,7 +233,8 @@ def test_exec_runs_in_the_container(client: docker.DockerClient) -> None:
     done = container.exec_run(["sh", "-c", "echo $COLOUR; hostname; exit 9"])
 
     assert done.exit_code == 9
-    assert str(done.output, "ascii").split() == ["green", str(container.id)[:12]]
+    assert isinstance(done.output, bytes)
+    assert done.output.decode().split() == ["green", str(container.id)[:12]]
 
 
 def test_exec_needs_a_running_container(client: docker.DockerClient) -> None:

@@ -1,4 +1,4 @@
-"""``kill -9`` of the daemon and of the zygote, in a pull and in a run: before or after, never between."""
+"""``kill -9`` of daemon and zygote, in a pull and in a run: before or after, never between."""
 
 import os
 import shutil
@@ -36,9 +36,8 @@ def _lines(client: docker.DockerClient, container_id: str) -> list[int]:
 def _pull_in_thread(engine: EngineUnderTest, errors: list[str]) -> threading.Thread:
     def pull() -> None:
         try:
-            for line in engine.connect().api.pull("slow", stream=True, decode=True):
-                if "error" in line:
-                    errors.append(str(line["error"]))
+            lines = engine.connect().api.pull("slow", stream=True, decode=True)
+            errors.extend(str(line["error"]) for line in lines if "error" in line)
         except (DockerException, requests.RequestException) as exc:
             errors.append(type(exc).__name__)
 

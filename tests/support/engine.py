@@ -46,6 +46,7 @@ class EngineUnderTest:
         self.mirrors = list(mirrors)
         self._environ = environ or {}
         self._process: subprocess.Popen[bytes] | None = None
+        self._has_started = False
         self._clients: list[docker.DockerClient] = []
 
     @property
@@ -87,6 +88,7 @@ class EngineUnderTest:
                 )
             os.close(ready_end)
             self._await_ready(ready)
+            self._has_started = True
         finally:
             os.close(ready)
 
@@ -126,6 +128,8 @@ class EngineUnderTest:
         """Remove the containers, end the daemon, and leave nothing on the host."""
         self._close_clients()
         try:
+            if not self._has_started:
+                return
             if self._process is None or self._process.poll() is not None:
                 self.start()
             self._remove_containers()
