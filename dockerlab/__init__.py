@@ -1,8 +1,55 @@
 """Containers inside Jupyter: magics, tables and plots over a container engine of our own.
 
-This file imports nothing: the zygote loads it, and `%load_ext dockerlab` must stay light.
+This file imports nothing: the zygote loads it, and `%load_ext dockerlab` must stay light. Its
+functions import what they need when they are called.
 """
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from IPython.core.interactiveshell import InteractiveShell
 
 __all__ = ["__version__", "connect", "load_ipython_extension", "unload_ipython_extension"]
 
 __version__ = "0.1.0"
+
+
+def connect(engine: str = "") -> "DockerClient":
+    """Return docker-py's client on an engine; our own one is started if need be.
+
+    Parameters
+    ----------
+    engine : str
+        ``dockerlab``, ``docker``, ``podman`` or the address of a socket; '' is our own engine.
+
+    Returns
+    -------
+    docker.DockerClient
+        To be closed by the caller, or used as a context manager.
+
+    Examples
+    --------
+    >>> with dockerlab.connect() as client:  # doctest: +SKIP
+    ...     client.containers.run("hello-world")
+    """
+    from docker import DockerClient
+
+    from dockerlab.client.session import connect as connect_session
+
+    session = connect_session(engine)
+    session.close()
+    return DockerClient(base_url=session.address, version=session.api.api_version)
+
+
+def load_ipython_extension(shell: "InteractiveShell") -> None:
+    """Register the magics: what ``%load_ext dockerlab`` calls."""
+    from dockerlab.notebook.extension import load_ipython_extension as load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: "InteractiveShell") -> None:
+    """Take the magics away again: what ``%unload_ext dockerlab`` calls."""
+    from dockerlab.notebook.extension import unload_ipython_extension as unload
+
+    unload(shell)

@@ -21,8 +21,8 @@ class Phase:
     Parameters
     ----------
     phase : str
-        One of ``resolve, lookup, manifest, download, verify, unpack, commit, create, network, start,
-        first_byte, exit, remove``.
+        One of ``resolve, lookup, manifest, download, verify, unpack, commit, create, network,
+        start, first_byte, exit, remove``; of the client also ``pull`` (all of it) and ``attach``.
     layer : str
         Digest of the layer that the phase belongs to; empty for the others.
     begin_s : float

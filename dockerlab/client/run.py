@@ -247,11 +247,10 @@ class _Run:
 
     def _post_create(self) -> dict[str, Any]:
         request = self._request
+        # Named first because docker-py's types leave it out.
+        create: Callable[..., dict[str, Any]] = self._session.api.create_container_from_config
         with engine_errors(self._session.address):
-            created: dict[str, Any] = self._session.api.create_container_from_config(
-                request.payload(), request.name or None, request.platform or None
-            )
-        return created
+            return create(request.payload(), request.name or None, request.platform or None)
 
     def _pull_missing(self) -> None:
         try:

@@ -1,0 +1,175 @@
+"""The `dockerlab` command: start, stop and look at an engine from a shell.
+
+It is a face of `client` and knows the engine only over its socket. Errors are one line; exit codes
+are 0 for success, 1 for an error, 2 for a command line that cannot be right, and 3 from `status`
+when no engine runs (as `systemctl status`; LSB, "Init Script Actions").
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dockerlab
+from dockerlab.client.autostart import daemon_command, daemon_environment, ensure_engine
+from dockerlab.client.follow import follow
+from dockerlab.client.session import connect, fetch_status
+from dockerlab.client.shutdown import engine_pid, stop_engine
+from dockerlab.config import Settings, load_settings
+from dockerlab.errors import DockerlabError
+
+__all__ = ["main"]
+
+FAILED = 1
+NOT_RUNNING = 3
+# As a shell reports the end by SIGINT: 128 + 2.
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        In place of those of this process.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load_settings(
+            os.environ, root=options.root, socket=options.socket, mirrors=options.mirror
+        )
+        return int(options.run(settings, options))
+    except DockerlabError as exc:
+        print(f"dockerlab: {exc.message}", file=sys.stderr)
+        if exc.hint:
+            print(f"hint: {exc.hint}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # As `dockerlab engine logs | head`: nobody reads on, and that is no error of ours. What is
+        # still buffered would raise again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dockerlab", description="Containers inside Jupyter: the engine behind the magics."
+    )
+    parser.add_argument("--version", action="version", version=f"dockerlab {dockerlab.__version__}")
+    areas = parser.add_subparsers(metavar="COMMAND", required=True)
+    engine = areas.add_parser("engine", help="start, stop and look at the engine")
+    verbs = engine.add_subparsers(metavar="VERB", required=True)
+
+    place = argparse.ArgumentParser(add_help=False)
+    place.add_argument("--root", metavar="DIR", help="data root (DOCKERLAB_ROOT)")
+    place.add_argument("--socket", metavar="PATH", help="socket of the engine (DOCKERLAB_SOCKET)")
+    place.set_defaults(mirror=[])
+
+    start = verbs.add_parser("start", parents=[place], help="start it unless it runs")
+    start.add_argument(
+        "--mirror",
+        metavar="URL",
+        action="append",
+        default=[],
+        help="mirror of docker.io to ask first; may be given more than once",
+    )
+    start.add_argument(
+        "--foreground",
+        action="store_true",
+        help="become the engine, for a supervisor or a debugger",
+    )
+    start.set_defaults(run=_start)
+
+    stop = verbs.add_parser("stop", parents=[place], help="end it; its containers go on")
+    stop.set_defaults(run=_stop)
+
+    status = verbs.add_parser("status", parents=[place], help="say what runs, and how to reach it")
+    status.add_argument("--json", action="store_true", help="for programs")
+    status.set_defaults(run=_status)
+
+    logs = verbs.add_parser("logs", parents=[place], help="print its log")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
+    logs.set_defaults(run=_logs)
+    return parser
+
+
+def _start(settings: Settings, options: argparse.Namespace) -> int:
+    if options.foreground:
+        command = [*daemon_command(settings), "--foreground"]
+        os.execve(command[0], command, {**daemon_environment()})  # noqa: S606 - a known program
+    engine = ensure_engine(settings)
+    pid = engine.pid or engine_pid(settings.socket_path)
+    print(f"the engine {'listens' if engine.was_started else 'runs already'} (pid {pid})")
+    print(_export_line(settings))
+    return 0
+
+
+def _stop(settings: Settings, _options: argparse.Namespace) -> int:
+    pid = stop_engine(settings)
+    print("no engine runs" if pid is None else f"the engine has ended (pid {pid})")
+    return 0
+
+
+def _status(settings: Settings, options: argparse.Namespace) -> int:
+    pid = engine_pid(settings.socket_path)
+    if pid is None:
+        if options.json:
+            print(json.dumps({"is_running": False, "socket_path": str(settings.socket_path)}))
+        else:
+            print(f"no engine listens on {settings.socket_path}")
+        return NOT_RUNNING
+    session = connect("dockerlab", settings=settings, start=False)
+    try:
+        status = fetch_status(session)
+    finally:
+        session.close()
+    if options.json:
+        print(json.dumps({"is_running": True, **status}, indent=2))
+    else:
+        print("\n".join(_describe(status)))
+        print(_export_line(settings))
+    return 0
+
+
+def _logs(settings: Settings, options: argparse.Namespace) -> int:
+    for piece in follow(settings.log_path, is_endless=options.follow):
+        sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+    return 0
+
+
+def _describe(status: Mapping[str, Any]) -> list[str]:
+    """Return the lines of `engine status`: what a person wants to know of an engine."""
+    tier = (
+        f"{status['tier']} ({status['tier_reason']})" if status["tier_reason"] else status["tier"]
+    )
+    containers = ", ".join(
+        f"{status[f'containers_{state}']} {state}" for state in ("running", "paused", "stopped")
+    )
+    sealed = "yes" if status["sealed_interpreter"] else "no"
+    facts = {
+        "engine": f"dockerlab {status['version']}",
+        "pid": status["pid"],
+        "socket": status["socket_path"],
+        "data root": status["data_root"],
+        "log": status["log_path"],
+        "tier": tier,
+        "cgroups": f"version {status['cgroup_version']}",
+        "sealed interpreter": sealed,
+        "default network": status["default_network"],
+        "mirrors": ", ".join(status["mirrors"]) or "none",
+        "containers": containers,
+        "images": status["images"],
+    }
+    width = max(map(len, facts))
+    lines = [f"{name + ':':<{width + 1}} {value}" for name, value in facts.items()]
+    return lines + [f"warning: {warning}" for warning in status["warnings"]]
+
+
+def _export_line(settings: Settings) -> str:
+    return f"export DOCKER_HOST=unix://{settings.socket_path}"
