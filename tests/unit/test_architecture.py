@@ -48,8 +48,9 @@ SURROUNDINGS_ROOMS = {"config", "cli"}
 # What the zygote and its children load; each costs milliseconds at the start of the engine.
 LIGHT = {"array", "ctypes", "errno", "fcntl", "gc", "json", "os", "select", "signal", "socket"}
 LIGHT |= {"stat", "struct", "sys", "termios", "time"}
+LIGHT |= {"__future__", "collections"}  # a directive; and what `socket` loads anyway
 WORKER = {"hashlib", "zlib", "isal", "zstandard"}
-KERNEL = {"array", "ctypes", "errno", "os", "signal", "socket", "struct", "sys"}
+KERNEL = {"__future__", "array", "ctypes", "errno", "os", "signal", "socket", "struct", "sys"}
 
 # The records that routes and shapes share with the engine; its keepers come through Protocols.
 RECORDS = {"attachment", "container", "event", "exec", "image", "log", "system"}

@@ -81,6 +81,14 @@ class V1Tree:
         for each in self._folders(path):
             folder.write(each, "cgroup.procs", str(pid), "move a process")
 
+    def visible(self, path: str) -> list[list[str]]:
+        """Return name and folder of each hierarchy that the container has, to be shown to it."""
+        # A hierarchy is named by its mount point: "cpu,cpuacct" where those two share one.
+        return [
+            [os.path.basename(each.removesuffix(path.rstrip("/"))), each]
+            for each in self._folders(path)
+        ]
+
     def processes(self, path: str) -> list[int]:
         """Return the pids of a container, as this pid namespace sees them."""
         return sorted({pid for each in self._folders(path) for pid in folder.processes(each)})

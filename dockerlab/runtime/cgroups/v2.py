@@ -79,6 +79,10 @@ class V2Tree:
         """
         folder.write(self._folder(path), "cgroup.procs", str(pid), "move a process")
 
+    def visible(self, path: str) -> list[list[str]]:
+        """Return the container's folder, to be shown to it as the whole tree (so with no name)."""
+        return [["", self._folder(path)]]
+
     def processes(self, path: str) -> list[int]:
         """Return the pids of a container, as this pid namespace sees them."""
         return sorted(folder.processes(self._folder(path)))

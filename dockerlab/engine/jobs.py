@@ -1,0 +1,59 @@
+"""The zygote's job table, and the file that it is started from.
+
+Executed by an isolated interpreter (`-I -S -E`), which finds nothing by itself: the arguments are the
+number of a socket and the folders to import from, first the package's, then the decompressors'. The
+daemon imports this file only for its path. Import-light, for what is loaded here is shared with every
+monitor and worker.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if __name__ == "__main__":
+    sys.path.extend(sys.argv[2:])
+
+from dockerlab.image.layer.removal import remove_at
+from dockerlab.image.layer.worker import unpack
+from dockerlab.kernel import constants, syscalls
+from dockerlab.runtime import monitor, zygote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["JOBS", "remove_tree"]
+
+
+def remove_tree(args: dict[str, Any], fds: list[int]) -> None:
+    """Delete ``path`` with everything in it; it must be below ``root``, and may be gone already.
+
+    Parameters
+    ----------
+    fds : list of int
+        Closed at the end: whoever wants to wait holds the other side of one.
+    """
+    parent, name = os.path.split(os.path.relpath(args["path"], args["root"]))
+    # The kernel refuses a way out of the root, by ".." or by a link that a container has left.
+    resolve = constants.RESOLVE_BENEATH | constants.RESOLVE_NO_SYMLINKS
+    flags = os.O_RDONLY | os.O_DIRECTORY
+    root_fd = os.open(args["root"], flags | os.O_CLOEXEC)
+    try:
+        parent_fd = syscalls.openat2(root_fd, parent or ".", flags, resolve)
+        remove_at(parent_fd, os.fsencode(name))
+    except FileNotFoundError:
+        return
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+JOBS: dict[str, zygote.Job] = {
+    "monitor": monitor.run,
+    "unpack": unpack,
+    "remove_tree": remove_tree,
+}
+
+if __name__ == "__main__":
+    zygote.serve(int(sys.argv[1]), JOBS)

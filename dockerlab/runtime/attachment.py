@@ -1,0 +1,190 @@
+"""One attached client: a stream socket that sees output and may give input.
+
+Docker's raw stream: without a terminal, output is framed (Engine API, "Stream format" of
+/containers/{id}/attach); input never is. The client may close its writing half and go on reading.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections import deque
+
+from dockerlab.runtime.loop import GONE, READABLE, WRITABLE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    from dockerlab.runtime.loop import Loop
+
+    class Owner(Protocol):
+        """What an attachment tells the streams that it belongs to."""
+
+        has_room: bool
+
+        def feed(self, data: bytes) -> None:
+            """Take input for the process."""
+
+        def end_of_input(self) -> None:
+            """Note that a client will give no more input."""
+
+        def drained(self) -> None:
+            """Note that a client has taken output."""
+
+        def lost(self, attachment: Attachment) -> None:
+            """Note that a client is gone."""
+
+
+__all__ = ["Attachment", "frame_header"]
+
+_READ_BYTES = 64 * 1024
+# How much one send may gather; the kernel takes 1024 (UIO_MAXIOV).
+_GATHER = 64
+
+
+def frame_header(stream: int, length: int) -> bytes:
+    r"""Return the eight bytes before a frame's payload.
+
+    Examples
+    --------
+    >>> frame_header(1, 5)
+    b'\x01\x00\x00\x00\x00\x00\x00\x05'
+    """
+    return struct.pack(">BxxxL", stream, length)
+
+
+class Attachment:
+    """One client's connection, which is owned here.
+
+    Parameters
+    ----------
+    request : dict
+        ``stdin``, ``stdout``, ``stderr``, ``is_multiplexed`` as in `runtime.protocol`.
+    """
+
+    def __init__(self, loop: Loop, fd: int, request: dict[str, Any], owner: Owner) -> None:
+        self._loop = loop
+        self._sock = socket.socket(fileno=fd)
+        self._sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        self._owner = owner
+        self._streams = {stream for stream, name in ((1, "stdout"), (2, "stderr")) if request[name]}
+        self._is_multiplexed = bool(request["is_multiplexed"])
+        self._gives_input = bool(request["stdin"])
+        self._queue: deque[bytes | memoryview] = deque()
+        self._is_ending = False
+        self._watched = -1
+        self.queued_bytes = 0
+        self.update()
+
+    def offer(self, stream: int, data: bytes) -> None:
+        """Queue output of `stream` for the client, if it wants it, and send what goes at once."""
+        if stream not in self._streams:
+            return
+        was_empty = not self._queue
+        if self._is_multiplexed:
+            header = frame_header(stream, len(data))
+            self._queue.append(header)
+            self.queued_bytes += len(header)
+        self._queue.append(data)
+        self.queued_bytes += len(data)
+        if was_empty:
+            self._flush()
+
+    def end(self) -> None:
+        """Close the connection as soon as everything queued is sent."""
+        self._is_ending = True
+        self._gives_input = False
+        if self._queue:
+            self.update()
+        else:
+            self.drop()
+
+    def drop(self) -> None:
+        """Close the connection now."""
+        if self._sock.fileno() < 0:
+            return
+        self._loop.forget(self._sock.fileno())
+        try:
+            # The client must see the end, also when somebody else still has a copy of the socket.
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it was not connected any more
+        self._sock.close()
+        self._queue.clear()
+        self.queued_bytes = 0
+        self._owner.lost(self)
+
+    def update(self) -> None:
+        """Watch for what matters now."""
+        if self._sock.fileno() < 0:
+            return
+        reads = READABLE if self._gives_input and self._owner.has_room else 0
+        wanted = reads | (WRITABLE if self._queue else 0)
+        if wanted != self._watched:
+            self._loop.watch(self._sock.fileno(), wanted, self._ready)
+            self._watched = wanted
+
+    def _ready(self, events: int) -> None:
+        if events & WRITABLE:
+            self._flush()
+        if self._gives_input and events & (READABLE | GONE):
+            if self._owner.has_room:
+                self._read()
+            elif events & GONE and self._sock.fileno() >= 0:
+                # Its last input is read when the process has taken what it has; until then the
+                # event would come again and again.
+                self._loop.forget(self._sock.fileno())
+                self._watched = -1
+        elif events & GONE:
+            self.drop()
+
+    def _read(self) -> None:
+        try:
+            data = self._sock.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._owner.feed(data)
+            return
+        self._gives_input = False
+        self._owner.end_of_input()
+        self.update()
+
+    def _flush(self) -> None:
+        while self._queue:
+            try:
+                sent = self._sock.sendmsg(
+                    [self._queue[i] for i in range(min(len(self._queue), _GATHER))],
+                    [],
+                    socket.MSG_NOSIGNAL,
+                )
+            except BlockingIOError:
+                break
+            except OSError:
+                self._hang_up()
+                return
+            self._consume(sent)
+        self._owner.drained()
+        if self._is_ending and not self._queue:
+            self.drop()
+        else:
+            self.update()
+
+    def _consume(self, sent: int) -> None:
+        self.queued_bytes -= sent
+        while sent:
+            head = self._queue.popleft()
+            if len(head) > sent:
+                self._queue.appendleft(memoryview(head)[sent:])
+                return
+            sent -= len(head)
+
+    def _hang_up(self) -> None:
+        """The client does not read any more: what it has sent before still counts."""
+        gave_input, self._gives_input = self._gives_input, False
+        self.drop()
+        if gave_input:
+            self._owner.end_of_input()

@@ -1,0 +1,36 @@
+"""The exit record of a process: a small JSON file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["write_exit_record"]
+
+_MODE = 0o600
+
+
+def write_exit_record(path: str, record: dict[str, Any]) -> Callable[[], None]:
+    """Write the record under its name, and return what makes it survive a power cut.
+
+    Notes
+    -----
+    Atomic: rename(2) of a complete file. It survives every process's death at once. The flush to
+    the disk is apart, because it may take longer than the container ran, and whoever waits for
+    the container should not wait for that.
+    """
+    temporary = f"{path}.new"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+    os.write(fd, json.dumps(record).encode())
+    os.rename(temporary, path)
+
+    def settle() -> None:
+        os.fsync(fd)
+        os.close(fd)
+
+    return settle

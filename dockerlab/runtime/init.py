@@ -1,0 +1,196 @@
+"""A container's first process, from the fork to execve: PID 1 of its pid namespace.
+
+It prepares everything by itself, in its own mount namespace, and tells the monitor over a socket
+how far it is (`runtime.protocol`). Nothing is imported here that is not loaded before the fork.
+"""
+
+from __future__ import annotations
+
+import os
+
+from dockerlab.kernel import constants, syscalls
+from dockerlab.runtime import mounts, namespaces, protocol, rootfs, terminal, workload
+from dockerlab.runtime.inside import Held, open_path
+from dockerlab.runtime.protocol import Step, StepFailure
+from dockerlab.runtime.zygote import block_imports, describe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from typing import Any
+
+    from dockerlab.oci.runtimespec import Spec
+    from dockerlab.runtime.rootfs import Overlay
+
+__all__ = ["USER_ANNOTATION", "Init", "report_failure"]
+
+# Docker's `user[:group]`, to be looked up in the container's own files.
+USER_ANNOTATION = "dockerlab.user"
+
+
+class Init:
+    """What the first process needs, gathered by the monitor before the fork.
+
+    Parameters
+    ----------
+    mount_point : str
+        An empty directory of the host; the overlay is mounted on it in our own mount namespace only.
+    stdio : list of int
+        Descriptors for 0, 1 and 2; -1 is /dev/null, and all are ignored with a terminal.
+    install_filter : callable
+        Installs the seccomp filter; does nothing without one.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of one process, named at the only call
+        self,
+        *,
+        sync: socket.socket,
+        spec: Spec,
+        overlay: Overlay,
+        mount_point: str,
+        stdio: list[int],
+        install_filter: Callable[[], None],
+    ) -> None:
+        self._sync = sync
+        self._spec = spec
+        self._overlay = overlay
+        self._mount_point = mount_point
+        self._stdio = stdio
+        self._install_filter = install_filter
+        self._process = spec["process"]
+        self._is_terminal = self._process.get("terminal", False)
+        self._slave = -1
+
+    def run(self) -> None:
+        """Live until execve; a failure is reported and ends the process."""
+        report_failure(self._sync, self._start)
+
+    def _start(self) -> None:
+        # As: PID 1 of a new pid namespace, uid 0, full capabilities. Root and all else: the host's.
+        syscalls.set_process_name("dl-init")
+        # Nobody in the container may trace us or open our /proc files before the execve.
+        syscalls.set_dumpable(dumpable=False)
+        block_imports()
+        os.setsid()
+        os.umask(0)
+        self._adjust_oom_score()
+        namespaces_ = self._spec["linux"].get("namespaces", [])
+        with Step("namespaces"):
+            namespaces.leave(namespaces_)
+        # As: before, but alone in mount, uts, ipc and network namespaces. Root: still the host's.
+        self._set_hostname()
+        root_fd = self._mount_root()
+        self._perform(mounts.plan_mounts(self._spec), root_fd)
+        self._set_sysctls(root_fd)
+        cgroup_folders = self._wait_for_cgroup(root_fd)
+        with Step("namespaces"):
+            namespaces.leave_cgroup(namespaces_)
+        self._perform(mounts.plan_cgroups(self._spec, cgroup_folders), root_fd)
+        self._enter_root(root_fd)
+        # As: before. Root: the container's; no descriptor of the host but the sync socket and stdio.
+        os.umask(0o022)
+        user = self._spec.get("annotations", {}).get(USER_ANNOTATION)
+        identity = workload.find_identity(self._process, user)
+        workload.enter_working_directory(self._process["cwd"])
+        connect_stdio(self._stdio, self._slave, identity)
+        protocol.send(self._sync, {"type": "executing"})
+        workload.become(self._process, identity, self._install_filter)
+        # As: the container's user, with its capabilities and its filter.
+        workload.execute(self._process, identity, self._sync.fileno())
+
+    def _adjust_oom_score(self) -> None:
+        if "oomScoreAdj" in self._process:
+            with Step("limits", "/proc/self/oom_score_adj"):
+                _write("/proc/self/oom_score_adj", str(self._process["oomScoreAdj"]))
+
+    def _set_hostname(self) -> None:
+        types = {namespace["type"] for namespace in self._spec["linux"].get("namespaces", [])}
+        # Without an own uts namespace this would rename the host.
+        if "hostname" in self._spec and "uts" in types:
+            with Step("hostname"):
+                syscalls.sethostname(self._spec["hostname"])
+
+    def _mount_root(self) -> int:
+        with Step("rootfs", self._mount_point):
+            return rootfs.mount_overlay(syscalls, self._overlay, self._mount_point)
+
+    def _perform(self, plan: list[mounts.Operation], root_fd: int) -> None:
+        for operation in plan:
+            with Step(operation.step, operation.path):
+                operation.perform(syscalls, root_fd)
+
+    def _set_sysctls(self, root_fd: int) -> None:
+        for key, value in self._spec["linux"].get("sysctl", {}).items():
+            path = f"/proc/sys/{key.replace('.', '/')}"
+            with (
+                Step("sysctl", key),
+                Held(
+                    syscalls, open_path(syscalls, root_fd, path, follow=False, flags=os.O_WRONLY)
+                ) as fd,
+            ):
+                os.write(fd, value.encode())
+
+    def _wait_for_cgroup(self, root_fd: int) -> list[list[str]]:
+        """Tell the monitor that the root is ready; go on when it has us in our cgroup."""
+        fds = [os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)]
+        if self._is_terminal:
+            with Step("terminal"):
+                master, self._slave = terminal.open_pair(root_fd)
+                terminal.cover_console(root_fd, self._slave)
+            fds.append(master)
+        protocol.send(self._sync, {"type": "mounted"}, fds)
+        for fd in fds:
+            os.close(fd)
+        message, _ = protocol.receive(self._sync)
+        if message is None:
+            raise StepFailure("internal", 0, "", "the monitor ended during the start")
+        folders: list[list[str]] = message["cgroups"]
+        return folders
+
+    def _enter_root(self, root_fd: int) -> None:
+        with Step("pivot"):
+            if self._spec["root"].get("readonly", False):
+                syscalls.mount_setattr(root_fd, constants.MOUNT_ATTR_RDONLY, 0, 0, recursive=False)
+            rootfs.pivot(root_fd)
+            os.close(root_fd)
+
+
+def report_failure(sync: socket.socket, body: Callable[[], None]) -> None:
+    """Run `body` and tell the monitor why it failed."""
+    try:
+        body()
+    except StepFailure as failure:
+        protocol.send(sync, failure.to_message())
+    except Exception as error:  # noqa: BLE001 - the top of a process: nobody else could tell it
+        failure = StepFailure("internal", 0, "", describe(error).strip())
+        protocol.send(sync, failure.to_message())
+
+
+def connect_stdio(stdio: list[int], slave: int, identity: workload.Identity) -> None:
+    """Put the process's streams in the places 0, 1 and 2.
+
+    The user gets them, so that it can open /dev/stdout, as runc does.
+    """
+    if slave >= 0:
+        with Step("terminal"):
+            terminal.make_controlling(slave)
+        stdio = [slave] * 3
+    with Step("stdio"):
+        for number, fd in enumerate(stdio):
+            if fd >= 0:
+                if identity.uid:
+                    os.fchown(fd, identity.uid, -1 if slave >= 0 else identity.gid)
+                os.dup2(fd, number)
+            else:
+                null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+                os.dup2(null, number)
+                os.close(null)
+
+
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)

@@ -1,0 +1,92 @@
+"""Leaving the host's namespaces for new ones, or joining those of a container.
+
+Which namespaces is the spec's decision (config-linux.md#namespaces). The pid namespace is left by
+the monitor, for it is a process's children that are in the new one. See namespaces(7).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+
+from dockerlab.kernel import constants, syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dockerlab.oci.runtimespec import Namespace
+
+__all__ = ["bring_loopback_up", "join", "leave", "leave_cgroup", "leave_pid"]
+
+_FLAGS = {
+    "mount": constants.CLONE_NEWNS,
+    "uts": constants.CLONE_NEWUTS,
+    "ipc": constants.CLONE_NEWIPC,
+    "network": constants.CLONE_NEWNET,
+}
+
+
+def leave_pid(namespaces: list[Namespace]) -> None:
+    """Have the next child be PID 1 of a new pid namespace, or a member of the one with a path."""
+    for namespace in namespaces:
+        if namespace["type"] == "pid":
+            if "path" in namespace:
+                _join_path(namespace["path"], constants.CLONE_NEWPID)
+            else:
+                syscalls.unshare(constants.CLONE_NEWPID)
+
+
+def leave(namespaces: list[Namespace]) -> None:
+    """Enter new mount, uts, ipc and network namespaces, or those that have a path.
+
+    Notes
+    -----
+    In a new network namespace the loopback interface is up, as it is with Docker's network "none".
+    """
+    flags = 0
+    # Paths are the host's: all are opened and joined before the mount namespace changes.
+    for namespace in namespaces:
+        flag = _FLAGS.get(namespace["type"], 0)
+        if "path" in namespace and flag:
+            _join_path(namespace["path"], flag)
+        else:
+            flags |= flag
+    syscalls.unshare(flags)
+    if flags & constants.CLONE_NEWNET:
+        bring_loopback_up()
+
+
+def leave_cgroup(namespaces: list[Namespace]) -> None:
+    """Make the cgroup that this process is in now the root of what it sees. cgroup_namespaces(7)."""
+    if any(namespace["type"] == "cgroup" for namespace in namespaces):
+        syscalls.unshare(constants.CLONE_NEWCGROUP)
+
+
+def join(pid: int) -> None:
+    """Enter every namespace of a running process but its user and pid namespaces.
+
+    The root and the working directory become those of its mount namespace. setns(2), since Linux 5.8
+    """
+    pidfd = os.pidfd_open(pid)
+    try:
+        flags = constants.CLONE_NEWCGROUP
+        for flag in _FLAGS.values():
+            flags |= flag
+        syscalls.setns(pidfd, flags)
+    finally:
+        os.close(pidfd)
+
+
+def bring_loopback_up() -> None:
+    """Set the interface "lo" up. netdevice(7)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        request = struct.pack(f"={constants.IFNAMSIZ}sH22x", b"lo", constants.IFF_UP)
+        syscalls.ioctl_write(sock.fileno(), constants.SIOCSIFFLAGS, request)
+
+
+def _join_path(path: str, flag: int) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.setns(fd, flag)
+    finally:
+        os.close(fd)

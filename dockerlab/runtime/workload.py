@@ -1,0 +1,190 @@
+"""The last steps before a process is no longer ours: user, limits, privileges, execve.
+
+Shared by a container's first process (`runtime.init`) and by an exec (`runtime.enter`), so that both
+have the same restrictions. Everything here happens inside the container's root. The order is that of
+capabilities(7) and of runc; where it matters, the reason is at the step.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import stat
+
+from dockerlab.kernel import constants, privileges, syscalls
+from dockerlab.runtime import capabilities, users
+from dockerlab.runtime.protocol import Step, StepFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dockerlab.oci.runtimespec import Process
+
+__all__ = ["Identity", "become", "enter_working_directory", "execute", "find_identity"]
+
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# A passwd file of a megabyte has twenty thousand users; more is an attack on our memory.
+_USER_FILE_BYTES = 4 * 1024 * 1024
+_UMASK = 0o022
+_WORKING_DIRECTORY_MODE = 0o755
+
+
+class Identity:
+    """Who the process becomes.
+
+    Attributes
+    ----------
+    uid, gid : int
+    groups : list of int
+        Supplementary groups.
+    home : str
+        "" when it is not known.
+    """
+
+    __slots__ = ("gid", "groups", "home", "uid")
+
+    def __init__(self, uid: int, gid: int, groups: list[int], home: str) -> None:
+        self.uid = uid
+        self.gid = gid
+        self.groups = groups
+        self.home = home
+
+
+def find_identity(process: Process, user: str | None) -> Identity:
+    """Return the identity that the process asks for.
+
+    Parameters
+    ----------
+    user : str or None
+        Docker's ``user[:group]``, looked up in the container's files; None takes the spec's ids.
+    """
+    wanted = process["user"]
+    extra = wanted.get("additionalGids", [])
+    if user is None:
+        return Identity(wanted["uid"], wanted["gid"], extra, "")
+    try:
+        uid, gid, groups, home = users.resolve_user(
+            user, _read_user_file("/etc/passwd"), _read_user_file("/etc/group")
+        )
+    except users.UnresolvedUser as error:
+        raise StepFailure("user", errno.ENOENT, user, str(error)) from error
+    return Identity(uid, gid, [*groups, *extra], home)
+
+
+def _read_user_file(path: str) -> bytes:
+    """Read a file of the image, which may be anything: a fifo would block, /dev/zero not end."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return b""
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return b""
+        return os.read(fd, _USER_FILE_BYTES)
+    finally:
+        os.close(fd)
+
+
+def enter_working_directory(path: str) -> None:
+    """Change to `path`, made with its parents where it is missing, owned by root as Docker does."""
+    with Step("cwd", path):
+        try:
+            os.chdir(path)
+        except FileNotFoundError:
+            os.makedirs(path, _WORKING_DIRECTORY_MODE, exist_ok=True)
+            os.chdir(path)
+        # A descriptor of the host as working directory was CVE-2024-21626: getcwd(2) then fails, or
+        # gives a path that is not absolute.
+        if not os.getcwdb().startswith(b"/"):
+            raise OSError(errno.EPERM, "the working directory is outside the container", path)
+
+
+def become(process: Process, identity: Identity, install_filter: Callable[[], None]) -> None:
+    """Take on limits, privileges and ids of the process; nothing can be got back afterwards."""
+    with Step("limits"):
+        for limit in process.get("rlimits", []):
+            syscalls.setrlimit(constants.RLIMITS[limit["type"]], limit["soft"], limit["hard"])
+    has_no_new_privileges = process.get("noNewPrivileges", False)
+    with Step("capabilities"):
+        if has_no_new_privileges:
+            privileges.prctl(privileges.PR_SET_NO_NEW_PRIVS, 1)
+        if "capabilities" in process:
+            capabilities.limit_bounding(process["capabilities"]["bounding"])
+            capabilities.keep_across_setuid()
+    if not has_no_new_privileges:
+        # Without no_new_privs seccomp(2) wants CAP_SYS_ADMIN, which is gone in a moment.
+        install_filter()
+    with Step("user"):
+        os.setgroups(identity.groups)
+        os.setresgid(identity.gid, identity.gid, identity.gid)
+        os.setresuid(identity.uid, identity.uid, identity.uid)
+    with Step("capabilities"):
+        if "capabilities" in process:
+            capabilities.apply(process["capabilities"])
+    if has_no_new_privileges:
+        install_filter()
+    os.umask(process["user"].get("umask", _UMASK))
+
+
+def execute(process: Process, identity: Identity, keep_fd: int) -> None:
+    """Execute the program; returns only by raising StepFailure.
+
+    Parameters
+    ----------
+    keep_fd : int
+        The one descriptor beyond the standard three that may stay open until execve(2), which
+        closes it.
+    """
+    env = _environment(process["env"], identity)
+    args = [_bytes(arg) for arg in process["args"]]
+    search = env.get(b"PATH", _bytes(_DEFAULT_PATH))
+    _forget_signals()
+    syscalls.close_range(3, keep_fd - 1)
+    syscalls.close_range(keep_fd + 1)
+    if not args:
+        raise StepFailure("exec", errno.EINVAL, "", "exec: no command is given")
+    name = process["args"][0]
+    error = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    for candidate in _candidates(args[0], search):
+        try:
+            os.execve(candidate, args, env)
+        except OSError as caught:
+            # As execvp(3): a file that may not be executed is remembered, a better one sought.
+            if caught.errno in (errno.ENOENT, errno.ENOTDIR):
+                continue
+            error = caught
+            if caught.errno != errno.EACCES:
+                break
+    number = error.errno or 0
+    raise StepFailure("exec", number, name, f'exec "{name}": {os.strerror(number)}')
+
+
+def _candidates(name: bytes, search: bytes) -> list[bytes]:
+    if b"/" in name or not name:
+        return [name]
+    return [os.path.join(folder or b".", name) for folder in search.split(b":")]
+
+
+def _environment(entries: list[str], identity: Identity) -> dict[bytes, bytes]:
+    env: dict[bytes, bytes] = {}
+    for entry in entries:
+        name, equals, value = _bytes(entry).partition(b"=")
+        if name and equals:
+            env[name] = value
+    if identity.home:
+        env.setdefault(b"HOME", _bytes(identity.home))
+    return env
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _forget_signals() -> None:
+    """Give back what Python and the daemon's parents have set: execve(2) keeps ignored signals."""
+    for number in signal.valid_signals():
+        if signal.getsignal(number) not in (signal.SIG_DFL, None):
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
