@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from dockerlab.image.progress import PullProgress
 from dockerlab.oci.digest import Digest
 from dockerlab.oci.imageconfig import ImageConfig
 
@@ -46,16 +47,3 @@ class ImageRemoval(msgspec.Struct, frozen=True, kw_only=True):
 
     action: Literal["untagged", "deleted"]
     what: str
-
-
-class PullProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a pull, in Docker's words (``Downloading``, ``Pull complete``).
-
-    `id` is the layer's 12 hex digits, or the tag, or ''. `current` and `total` are bytes; None where
-    the line has no progress.
-    """
-
-    status: str
-    id: str = ""
-    current: int | None = None
-    total: int | None = None

@@ -1,0 +1,165 @@
+"""The layer worker: a forked child of the zygote that unpacks one layer and reports one line.
+
+It reads the compressed layer from a pipe, so it needs no network; it changes its root to the
+layer's folder, so it needs no other files; and from then on it imports nothing, so nothing inside
+the folder can become code. Not here: fetching (`registry.pull`) and making the result visible
+(`layers`).
+
+As the process that runs `unpack`: alone, single-threaded, forked from the zygote, about to exit.
+"""
+
+import errno
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from dockerlab.image.layer.apply import Applier
+from dockerlab.image.layer.compression import Reader, open_reader
+from dockerlab.image.layer.fault import LayerFault, Limits
+from dockerlab.image.layer.source import Source
+from dockerlab.image.layer.tar import TarReader
+from dockerlab.image.layer.whiteout import TRUSTED, USER, Overlay
+
+# `typing` costs the zygote seven milliseconds, and type checkers know this name without it.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["unpack"]
+
+_MAX_FD = 1 << 16
+_MAX_ERROR_CHARACTERS = 1000
+_DATA_LIMIT_BYTES = 1 << 30
+
+
+class _ImportBlock:
+    """The only finder after the chroot: no module is ever loaded from a layer."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        """Refuse every module."""
+        del path, target
+        raise ImportError(f'cannot import "{name}" inside a layer')
+
+
+def unpack(
+    args: "dict[str, Any]", fds: Sequence[int], *, confine: Callable[[], None] | None = None
+) -> None:
+    """Unpack one layer and report.
+
+    Parameters
+    ----------
+    args : dict
+        ``staging``: the folder, empty, on the host; ``diff_id``: what the uncompressed archive's
+        digest must be; ``media_type``: kept for the report; optional ``limits``: `Limits` by name;
+        optional ``userxattr``: spell whiteouts for overlayfs in a user namespace.
+    fds : sequence of int
+        The compressed layer to read, and where the report goes. Both are closed at the end.
+    confine : callable
+        Called after the chroot: what more the process can give up (capabilities, a seccomp filter).
+
+    Notes ----- The report is one JSON line: ``{"ok": true, "entries", "size_bytes",
+    "archive_bytes", "begin_s", "end_s", "decompress_s"}`` (seconds on the monotonic clock) or
+    ``{"ok": false, "kind", "error"}`` with a kind of `LayerFault`. The folder is half written
+    then, and its owner removes it. After the return the process must exit: its root is the layer.
+    """
+    data_fd, report_fd = fds
+    try:
+        report = _unpack(args, data_fd, report_fd, confine)
+    except LayerFault as fault:
+        report = _failure(fault.kind, fault.message)
+    except MemoryError:
+        report = _failure("limit", "the layer needs more memory than the worker may have")
+    except OSError as exc:
+        is_full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
+        report = _failure("space" if is_full else "io", exc.strerror or "the kernel refused")
+    _report(report_fd, report)
+    os.close(data_fd)
+    os.close(report_fd)
+
+
+def _unpack(
+    args: "dict[str, Any]", data_fd: int, report_fd: int, confine: Callable[[], None] | None
+) -> "dict[str, Any]":
+    begin_s = time.monotonic()
+    limits = Limits(**args.get("limits") or {})
+    overlay = Overlay(USER if args.get("userxattr") else TRUSTED)
+    _close_others(data_fd, report_fd)
+    root_fd = _enter(args["staging"], limits)
+    if confine is not None:
+        confine()
+    reader = _Timed(open_reader(data_fd))
+    source = Source(reader.read, limits.total_bytes)
+    applier = Applier(root_fd, limits, overlay)
+    applier.apply(TarReader(source, limits))
+    source.drain()
+    if source.digest() != args["diff_id"]:
+        raise LayerFault("digest", f"its contents are {source.digest()}, not {args['diff_id']}")
+    return {
+        "ok": True,
+        "entries": applier.entries,
+        "size_bytes": applier.size_bytes,
+        "archive_bytes": source.total_bytes,
+        "begin_s": begin_s,
+        "end_s": time.monotonic(),
+        "decompress_s": reader.total_s,
+    }
+
+
+def _close_others(*kept: int) -> None:
+    """Close what was inherited: a descriptor of the host would be a way out of the layer."""
+    begin = 3
+    for fd in sorted(kept):
+        os.closerange(begin, fd)
+        begin = fd + 1
+    os.closerange(begin, _MAX_FD)
+
+
+def _enter(staging: str, limits: Limits) -> int:
+    """Make the layer's folder the root, and give up what the rest does not need."""
+    # As: a child of the zygote, all its privileges. Root: the host's.
+    os.chroot(staging)
+    os.chdir("/")
+    # Root: the layer. Nothing can be loaded from here on; codecs that Python loads late count too.
+    sys.meta_path[:] = [_ImportBlock]
+    sys.path.clear()
+    os.umask(0)
+    for what, limit in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NPROC, 0),
+        (resource.RLIMIT_DATA, _DATA_LIMIT_BYTES),
+        (resource.RLIMIT_FSIZE, limits.total_bytes),
+    ):
+        hard = resource.getrlimit(what)[1]
+        value = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(what, (value, value))
+    return os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+class _Timed:
+    """A reader that knows how long it took, so that a table can tell reading from writing."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self.total_s = 0.0
+
+    def read(self) -> bytes:
+        begin = time.monotonic()
+        piece = self._reader()
+        self.total_s += time.monotonic() - begin
+        return piece
+
+
+def _failure(kind: str, error: str) -> "dict[str, Any]":
+    return {"ok": False, "kind": kind, "error": error[:_MAX_ERROR_CHARACTERS]}
+
+
+def _report(report_fd: int, report: "dict[str, Any]") -> None:
+    try:
+        os.write(report_fd, json.dumps(report).encode() + b"\n")
+    except BrokenPipeError:
+        # Nobody waits for the answer any more: the pull was cancelled or its engine is gone.
+        return

@@ -1,0 +1,18 @@
+"""What a pull reports while it goes on."""
+
+import msgspec
+
+__all__ = ["PullProgress"]
+
+
+class PullProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a pull, in Docker's words (``Downloading``, ``Pull complete``).
+
+    `id` is the layer's 12 hex digits, or the tag, or ''. `current` and `total` are bytes; None
+    where the line has no progress.
+    """
+
+    status: str
+    id: str = ""
+    current: int | None = None
+    total: int | None = None
