@@ -1,7 +1,8 @@
 """The main job, headless: execute the first notebook, show its two runs, its table and its plot.
 
 The engine it uses is its own, on a root in this checkout: it begins empty, so the first run is
-cold, and it is ended and removed afterwards. Cells say by their tags what they are for: ``demo-run`` and ``demo-table`` are printed, ``demo-plot`` is written as a PNG.
+cold, and it is ended and removed afterwards. Cells say by their tags what they are for:
+``demo-run`` and ``demo-table`` are printed, ``demo-plot`` is written as a PNG.
 """
 
 import base64
