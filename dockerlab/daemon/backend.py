@@ -26,6 +26,7 @@ __all__ = [
     "Execs",
     "Filters",
     "Images",
+    "Pulls",
     "System",
     "WaitCondition",
 ]
@@ -155,6 +156,18 @@ class Images(Protocol):
         """Return how many containers were made from it."""
         ...
 
+    async def tag(self, name: str, repository: str, tag: str) -> None:
+        """Give the image one more reference, taking it from another image if need be."""
+        ...
+
+    async def remove(self, name: str, *, force: bool, prune: bool) -> builtins.list[ImageRemoval]:
+        """Untag, and delete when that was the last reference. Raise Conflict when in use."""
+        ...
+
+
+class Pulls(Protocol):
+    """The keeper of pulls."""
+
     async def pull(
         self, reference: str, *, platform: str, emit: Callable[[PullProgress], None]
     ) -> None:
@@ -165,15 +178,7 @@ class Images(Protocol):
         """
         ...
 
-    async def tag(self, name: str, repository: str, tag: str) -> None:
-        """Give the image one more reference, taking it from another image if need be."""
-        ...
-
-    async def remove(self, name: str, *, force: bool, prune: bool) -> builtins.list[ImageRemoval]:
-        """Untag, and delete when that was the last reference. Raise Conflict when in use."""
-        ...
-
-    def phases(self, name: str) -> builtins.list[Phase]:
+    def phases(self, name: str) -> list[Phase]:
         """Phases of the last pull of this reference in this engine's life."""
         ...
 
@@ -212,6 +217,11 @@ class Engine(Protocol):
     @property
     def images(self) -> Images:
         """The keeper of images."""
+        ...
+
+    @property
+    def pulls(self) -> Pulls:
+        """The keeper of pulls."""
         ...
 
     @property

@@ -1,10 +1,11 @@
 """The keeper of containers: the verbs of the API on them.
 
-What a verb does in detail is in the module of its name: `start`, `stop`, `attach`, `logs`. Here is who
-may do it when, what is written down, and who is told. The records are `engine.roster`'s.
+What a verb does in detail is in the module of its name: `start`, `stop`, `attach`, `logs`. Here is
+who may do it when, what is written down, and who is told. The records are `engine.roster`'s.
 """
 
 import asyncio
+import builtins
 import os
 import socket
 import time
@@ -60,7 +61,7 @@ class Containers:
 
     def list(
         self, *, include_stopped: bool, limit: int, filters: Mapping[str, Sequence[str]]
-    ) -> list[Container]:
+    ) -> builtins.list[Container]:
         """Newest first; see `Roster.list`."""
         return self._roster.list(
             self._images, include_stopped=include_stopped, limit=limit, filters=filters
@@ -97,7 +98,7 @@ class Containers:
             return ""
         return str(self._folders.container(container.id).log)
 
-    def phases(self, name: str) -> list[Phase]:
+    def phases(self, name: str) -> builtins.list[Phase]:
         """Return the phases of the last run, also of a container that was removed."""
         try:
             return self._stopwatches.phases(self.get(name).id)
@@ -111,7 +112,7 @@ class Containers:
 
     async def create(
         self, name: str, config: ContainerConfig, host: HostConfig, platform: str
-    ) -> tuple[ContainerId, list[str]]:
+    ) -> tuple[ContainerId, builtins.list[str]]:
         """Create a container: a record and a folder, no process. Returns its id and warnings."""
         begin = time.monotonic()
         image = self._images.get(config.image)
@@ -169,7 +170,9 @@ class Containers:
         number = stopping.parse_signal(signal or "SIGKILL")
         task = self._tasks.get(container.id)
         if task is None:
-            raise Conflict(f"cannot kill container: {name}: container {container.id} is not running")
+            raise Conflict(
+                f"cannot kill container: {name}: container {container.id} is not running"
+            )
         self._events.of_container(container, "kill", signal=str(int(number)))
         if number == stopping.parse_signal("SIGKILL"):
             ended = self._waiters.add(container.id, until_removed=False)

@@ -1,8 +1,8 @@
 """The metadata of a data root in one SQLite file: what exists, in transactions.
 
-The keepers hold their records in memory and write here first; nothing else reads this file. A write
-of one row takes some tens of microseconds with a write-ahead log, so it is done on the daemon's loop
-(docs/decisions/0004).
+The keepers hold their records in memory and write here first; nothing else reads this file. A
+write of one row takes some tens of microseconds with a write-ahead log, so it is done on the
+daemon's loop (docs/decisions/0004).
 """
 
 import sqlite3
@@ -75,8 +75,8 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, isolation_level=None)
-        # NORMAL: a power cut may lose the last transactions, never the consistency of the file; what
-        # no transaction names is deleted at the next start.
+        # NORMAL: a power cut may lose the last transactions, never the consistency of the file;
+        # what no transaction names is deleted at the next start.
         self._db.executescript(
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
         )
@@ -136,24 +136,21 @@ class Database:
         """Return all images."""
         rows = self._db.execute("SELECT id, manifest, source, pulled_at FROM images").fetchall()
         return [
-            ImageRow(
-                *row,
-                layers=tuple(
-                    self._db.execute(
-                        "SELECT diff_id, size_bytes FROM image_layers WHERE image_id=? "
-                        "ORDER BY position",
-                        (row[0],),
-                    )
-                ),
-                blobs=frozenset(
-                    digest
-                    for (digest,) in self._db.execute(
-                        "SELECT digest FROM image_blobs WHERE image_id=?", (row[0],)
-                    )
-                ),
-            )
-            for row in rows
+            ImageRow(id_, manifest, source, at, self._layers(id_), self._blobs(id_))
+            for id_, manifest, source, at in rows
         ]
+
+    def _layers(self, image_id: Digest) -> tuple[tuple[Digest, int], ...]:
+        return tuple(
+            self._db.execute(
+                "SELECT diff_id, size_bytes FROM image_layers WHERE image_id=? ORDER BY position",
+                (image_id,),
+            )
+        )
+
+    def _blobs(self, image_id: Digest) -> frozenset[Digest]:
+        rows = self._db.execute("SELECT digest FROM image_blobs WHERE image_id=?", (image_id,))
+        return frozenset(digest for (digest,) in rows)
 
     def save_name(self, name: NameRow) -> None:
         """Point a reference at an image, taking it from another one if need be."""

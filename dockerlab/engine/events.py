@@ -104,7 +104,11 @@ async def _next(queue: asyncio.Queue[Event | None], until: datetime | None) -> E
 def _matches(event: Event, filters: Mapping[str, Sequence[str]]) -> bool:
     for key, wanted in filters.items():
         if key in ("container", "image"):
-            names = (event.actor_id, event.attributes.get("name", ""), event.attributes.get(key, ""))
+            names = (
+                event.actor_id,
+                event.attributes.get("name", ""),
+                event.attributes.get(key, ""),
+            )
             hit = any(w in names or (w and event.actor_id.startswith(w)) for w in wanted)
         elif key == "label":
             hit = all(_has_label(event.attributes, label) for label in wanted)

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import socket
+from typing import Any
 
 import msgspec
 
@@ -12,9 +13,8 @@ from dockerlab.engine.container import ContainerId
 from dockerlab.engine.containers import Containers
 from dockerlab.engine.events import Events
 from dockerlab.engine.exec import Exec, ExecConfig
-from dockerlab.engine.folders import Folders
 from dockerlab.engine.specs import HostFacts, exec_process
-from dockerlab.engine.task import Message, start_failure
+from dockerlab.engine.task import ExitRecord, Message, start_failure
 from dockerlab.errors import Conflict, ExecNotFound, InvalidArgument, Unsupported
 
 __all__ = ["Execs"]
@@ -23,9 +23,8 @@ __all__ = ["Execs"]
 class Execs:
     """All exec instances of this engine's life; those of a removed container are forgotten."""
 
-    def __init__(self, containers: Containers, folders: Folders, events: Events) -> None:
+    def __init__(self, containers: Containers, events: Events) -> None:
         self._containers = containers
-        self._folders = folders
         self._events = events
         self._execs: dict[str, Exec] = {}
 
@@ -51,7 +50,9 @@ class Execs:
 
     def of_container(self, container_id: ContainerId) -> list[str]:
         """Return the ids of the execs that run in a container."""
-        return [e.id for e in self._execs.values() if e.container_id == container_id and e.is_running]
+        return [
+            e.id for e in self._execs.values() if e.container_id == container_id and e.is_running
+        ]
 
     async def start(
         self, exec_id: str, request: AttachRequest | None, connection: socket.socket | None
@@ -103,9 +104,10 @@ class Execs:
         self,
         instance: Exec,
         started: "asyncio.Future[Message]",
-        container_end: "asyncio.Future[object]",
+        container_end: "asyncio.Future[ExitRecord]",
     ) -> None:
-        await asyncio.wait({started, container_end}, return_when=asyncio.FIRST_COMPLETED)
+        ends: set[asyncio.Future[Any]] = {started, container_end}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if not started.done():
             raise Conflict(f"container {instance.container_id} is not running")
         message = started.result()

@@ -36,7 +36,9 @@ def select_containers(
     """
     tests: dict[str, _Test] = {
         "id": lambda c, v: c.id.startswith(v),
-        "name": lambda c, v: re.search(v, "/" + c.name) is not None or re.search(v, c.name) is not None,
+        "name": lambda c, v: (
+            re.search(v, "/" + c.name) is not None or re.search(v, c.name) is not None
+        ),
         "label": lambda c, v: _has_label(c.config.labels, v),
         "status": lambda c, v: c.state.status == v,
         "exited": lambda c, v: c.state.status == "exited" and str(c.state.exit_code) == v,
@@ -52,7 +54,9 @@ def select_containers(
     }
     _check(filters, tests)
     try:
-        return [c for c in containers if all(_admits(tests[k], c, k, v) for k, v in filters.items())]
+        return [
+            c for c in containers if all(_admits(tests[k], c, k, v) for k, v in filters.items())
+        ]
     except re.error as exc:
         raise InvalidArgument(f"invalid filter 'name={filters['name'][0]}': {exc}") from exc
 

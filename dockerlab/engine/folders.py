@@ -9,6 +9,8 @@ from dockerlab.engine.container import ContainerId
 __all__ = ["ContainerFolder", "Folders"]
 
 _TRASH_PREFIX = ".trash-"
+# A socket's path holds 108 bytes, so the folder of a monitor has the beginning of the id.
+_SHORT_ID = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Folders:
         return self.root / "containers"
 
     def make(self) -> None:
-        """Create them, closed to others: setuid programs of images lie in there (CVE-2021-41091)."""
+        """Create them, closed to others: setuid programs of images lie there (CVE-2021-41091)."""
         for folder in (self.root, self.runtime):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (self.content, self.layers, self.containers):
@@ -87,17 +89,21 @@ class Folders:
 
     def container(self, container_id: ContainerId) -> ContainerFolder:
         """Return the folder of a container."""
-        return ContainerFolder(self.containers / container_id, self.runtime / container_id[:12])
+        return ContainerFolder(
+            self.containers / container_id, self.runtime / container_id[:_SHORT_ID]
+        )
 
     def container_ids(self) -> set[ContainerId]:
         """Return the ids that have a folder."""
-        names = os.listdir(self.containers)
+        names = [path.name for path in self.containers.iterdir()]
         return {ContainerId(name) for name in names if not name.startswith(".")}
 
     def monitor_ids(self) -> set[str]:
         """Return the 12 hex digits of the containers that may have a monitor."""
         with os.scandir(self.runtime) as entries:
-            return {entry.name for entry in entries if entry.is_dir() and len(entry.name) == 12}
+            return {
+                entry.name for entry in entries if entry.is_dir() and len(entry.name) == _SHORT_ID
+            }
 
     def discard(self, container_id: ContainerId) -> Path | None:
         """Take a container's folder out of sight; return where it awaits its deletion."""

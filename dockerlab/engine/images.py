@@ -4,6 +4,7 @@ Pulling is `engine.pulls`; bytes and folders are `image.content` and `image.laye
 """
 
 import asyncio
+import builtins
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -74,7 +75,7 @@ class Images:
 
     def list(
         self, *, include_intermediate: bool, filters: Mapping[str, Sequence[str]]
-    ) -> list[Image]:
+    ) -> builtins.list[Image]:
         """Newest first. There are no intermediate images, so that flag changes nothing."""
         del include_intermediate
         images = sorted(self._images.values(), key=lambda image: image.created_at, reverse=True)
@@ -94,13 +95,15 @@ class Images:
             return frozenset({self._resolve(name)})
         except DockerlabError:
             prefix = f"{name}:"
-            return frozenset(i.id for i in self._images.values() if any(t.startswith(prefix) for t in i.tags))
+            return frozenset(
+                i.id for i in self._images.values() if any(t.startswith(prefix) for t in i.tags)
+            )
 
     def container_count(self, image: Image) -> int:
         """Return how many containers were made from it."""
         return sum(container.image_id == image.id for container in self._containers())
 
-    def history(self, name: str) -> list[ImageHistory]:
+    def history(self, name: str) -> builtins.list[ImageHistory]:
         """Return the lines of the config's history, newest first, with the layers' sizes."""
         image = self.get(name)
         sizes = [size for _, size in self._rows[image.id].layers]
@@ -157,7 +160,7 @@ class Images:
                 self._refresh(image_id)
         self._events.publish("image", "tag", image.id, {"name": target.familiar})
 
-    async def remove(self, name: str, *, force: bool, prune: bool) -> list[ImageRemoval]:
+    async def remove(self, name: str, *, force: bool, prune: bool) -> builtins.list[ImageRemoval]:
         """Untag, and delete the image when that was its last name.
 
         Raises
@@ -180,7 +183,7 @@ class Images:
                 done += await self._delete(image)
             return done
 
-    async def collect(self, candidates: Iterable[Digest]) -> list[Digest]:
+    async def collect(self, candidates: Iterable[Digest]) -> builtins.list[Digest]:
         """Delete those layers that no image and no container needs; return them."""
         needed = {d for row in self._rows.values() for d, _ in row.layers}
         needed |= {d for container in self._containers() for d in container.layers}
@@ -196,7 +199,7 @@ class Images:
         for digest in set(self._content.digests()) - named:
             await asyncio.to_thread(self._content.delete, digest)
 
-    def _untag(self, image: Image, dropped: list[str]) -> list[ImageRemoval]:
+    def _untag(self, image: Image, dropped: builtins.list[str]) -> builtins.list[ImageRemoval]:
         done = []
         with self._database.transaction():
             for full in dropped:
@@ -209,7 +212,7 @@ class Images:
         self._refresh(image.id)
         return done
 
-    async def _delete(self, image: Image) -> list[ImageRemoval]:
+    async def _delete(self, image: Image) -> builtins.list[ImageRemoval]:
         row = self._rows[image.id]
         # The record goes first: after a crash in between, the start deletes what nothing names.
         self._database.delete_image(image.id)
@@ -221,7 +224,10 @@ class Images:
         gone = set(await self.collect(diff_ids))
         self._events.publish("image", "delete", image.id, {"name": image.id})
         chains = zip(diff_ids, chain_ids(diff_ids), strict=True)
-        deleted = [image.id, *(chain for diff_id, chain in reversed(list(chains)) if diff_id in gone)]
+        deleted = [
+            image.id,
+            *(chain for diff_id, chain in reversed(list(chains)) if diff_id in gone),
+        ]
         return [ImageRemoval(action="deleted", what=what) for what in deleted]
 
     # Names

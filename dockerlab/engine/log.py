@@ -8,7 +8,7 @@ __all__ = ["LogQuery", "LogRecord"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogQuery:
-    """Which part of the log: `tail` None is all of it, `follow` goes on until the container ends."""
+    """Which part of the log: `tail` None is all, `follow` goes on until the container ends."""
 
     stdout: bool = True
     stderr: bool = True

@@ -1,7 +1,7 @@
 """Reading the json-file log that a monitor writes.
 
-One JSON object a line: ``log`` (with its newline), ``stream``, ``time``; Docker's own format, so that
-tools for it work on ours.
+One JSON object a line: ``log`` (with its newline), ``stream``, ``time``; Docker's own format, so
+that tools for it work on ours.
 """
 
 import asyncio

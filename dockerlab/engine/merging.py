@@ -49,7 +49,7 @@ def merge(config: ContainerConfig, image: RunConfig) -> ContainerConfig:
 
 
 def check_platform(image: Image, name: str, platform: str) -> None:
-    """Raise NotFound when the image is not for the platform that was asked for; '' asks for none."""
+    """Raise NotFound when the image is not for `platform`; '' takes any."""
     if not platform:
         return
     wanted = parse_platform(platform)

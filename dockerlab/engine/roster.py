@@ -52,8 +52,8 @@ class Roster:
         if owner != container.id:
             raise Conflict(
                 f'Conflict. The container name "/{container.name}" is already in use by container '
-                f'"{owner}". You have to remove (or rename) that container to be able to reuse that '
-                "name."
+                f'"{owner}". You have to remove (or rename) that container to be able to reuse '
+                "that name."
             )
         self._database.save_container(container)
         self._show(container)
@@ -91,7 +91,10 @@ class Roster:
         limit: int,
         filters: Mapping[str, Sequence[str]],
     ) -> list[Container]:
-        """Newest first; `limit` 0 is no limit. A limit or a filter on states includes stopped ones."""
+        """Newest first; `limit` 0 is no limit.
+
+        A limit, or a filter on states, includes stopped ones.
+        """
         everything = include_stopped or limit > 0 or bool({"status", "exited"} & set(filters))
         found = [c for c in self._records.values() if everything or c.state.is_running]
         found.sort(key=lambda container: container.created_at, reverse=True)

@@ -1,7 +1,7 @@
 """From a container to its OCI runtime spec: a pure function.
 
-runtime-spec/config.md and config-linux.md. What Docker's defaults are is `runtime.defaults`; here is
-only how a container's own config changes them.
+runtime-spec/config.md and config-linux.md. What Docker's defaults are is `runtime.defaults`; here
+is only how a container's own config changes them.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,6 @@ from dockerlab.engine.exec import ExecConfig
 from dockerlab.errors import InvalidArgument, Unsupported
 from dockerlab.oci.runtimespec import Cpu, Mount, Process, Resources, Spec
 from dockerlab.runtime import defaults
-from dockerlab.runtime.defaults import effective_capabilities
 
 __all__ = ["USER_ANNOTATION", "HostFacts", "exec_process", "make_spec"]
 
@@ -19,7 +18,6 @@ __all__ = ["USER_ANNOTATION", "HostFacts", "exec_process", "make_spec"]
 USER_ANNOTATION = "dockerlab.user"
 
 _CPU_PERIOD_US = 100_000
-_DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class HostFacts(NamedTuple):
@@ -41,7 +39,7 @@ def make_spec(container: Container, facts: HostFacts) -> Spec:
     """
     host = container.host
     options = _security_options(host.security_opt)
-    capabilities = effective_capabilities(host.cap_add, host.cap_drop)
+    capabilities = defaults.effective_capabilities(host.cap_add, host.cap_drop)
     network = "host" if host.network_mode == "host" else "none"
     spec: Spec = {
         "ociVersion": "1.0.2",
@@ -50,11 +48,11 @@ def make_spec(container: Container, facts: HostFacts) -> Spec:
         "hostname": container.config.hostname or facts.hostname,
         "mounts": [*defaults.default_mounts(host.shm_size_bytes), *_managed_mounts(facts)],
         "linux": {
-            "namespaces": defaults.namespaces(network),
+            "namespaces": defaults.namespaces(network, has_private_cgroup=True),
             "devices": defaults.default_devices(),
             "cgroupsPath": f"/dockerlab/{container.id}",
             "resources": _resources(container),
-            "maskedPaths": list(defaults.MASKED_PATHS),
+            "maskedPaths": defaults.masked_paths(),
             "readonlyPaths": list(defaults.READONLY_PATHS),
         },
         "annotations": {USER_ANNOTATION: container.config.user},
@@ -69,7 +67,9 @@ def make_spec(container: Container, facts: HostFacts) -> Spec:
 def exec_process(container: Container, config: ExecConfig, facts: HostFacts) -> Process:
     """Return one more process for a running container: its privileges, its own command."""
     host = container.host
-    process = _process(container, facts, effective_capabilities(host.cap_add, host.cap_drop))
+    process = _process(
+        container, facts, defaults.effective_capabilities(host.cap_add, host.cap_drop)
+    )
     process["args"] = list(config.argv)
     process["terminal"] = config.tty
     process["cwd"] = config.working_dir or process["cwd"]
@@ -85,7 +85,7 @@ def _process(container: Container, facts: HostFacts, capabilities: list[str]) ->
     config = container.config
     hostname = config.hostname or facts.hostname
     given = {entry.partition("=")[0] for entry in config.env}
-    env = [] if "PATH" in given else [_DEFAULT_PATH]
+    env = [] if "PATH" in given else [f"PATH={defaults.DEFAULT_PATH}"]
     env += [] if "HOSTNAME" in given else [f"HOSTNAME={hostname}"]
     env += ["TERM=xterm"] if config.tty and "TERM" not in given else []
     process: Process = {

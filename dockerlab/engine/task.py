@@ -58,7 +58,9 @@ def start_failure(message: Message, argv0: str) -> StartFailure:
     # Clients read these words to choose between 126 and 127.
     reason = os.strerror(errno).lower()
     what = f'exec: "{argv0}": ' if step == "exec" else ""
-    known = "executable file not found in $PATH" if "/" not in argv0 else "no such file or directory"
+    known = (
+        "executable file not found in $PATH" if "/" not in argv0 else "no such file or directory"
+    )
     reason = known if kind is CommandNotFound and step == "exec" else reason
     return kind(
         f"failed to create task for container: {what}stat {argv0}: {reason}"
@@ -144,24 +146,37 @@ class Task:
             self._handle(json.loads(data))
 
     def _handle(self, message: Message) -> None:
-        kind = message["type"]
-        if kind in ("started", "failed"):
-            if kind == "started":
-                self._watch(int(message["pid"]))
-            if not self.started.done():
-                self.started.set_result(message)
-        elif kind == "output":
-            self._on_output(float(message["monotonic_s"]))
-        elif kind == "exited":
-            if not self.exited.done():
-                self.exited.set_result(_exit_record(message))
-        elif kind == "state":
-            if message["pid"] and message["exit_code"] is None:
-                self._watch(int(message["pid"]))
-            if not self.state.done():
-                self.state.set_result(message)
-        elif (on_exec := self.exec_messages.get(str(message.get("exec_id")))) is not None:
+        handle = {
+            "started": self._heard_start,
+            "failed": self._heard_start,
+            "state": self._heard_state,
+            "exited": self._heard_exit,
+            "output": self._heard_output,
+        }.get(message["type"])
+        on_exec = self.exec_messages.get(str(message.get("exec_id")))
+        if handle is not None:
+            handle(message)
+        elif on_exec is not None:
             on_exec(message)
+
+    def _heard_start(self, message: Message) -> None:
+        if message["type"] == "started":
+            self._watch(int(message["pid"]))
+        if not self.started.done():
+            self.started.set_result(message)
+
+    def _heard_state(self, message: Message) -> None:
+        if message["pid"] and message["exit_code"] is None:
+            self._watch(int(message["pid"]))
+        if not self.state.done():
+            self.state.set_result(message)
+
+    def _heard_exit(self, message: Message) -> None:
+        if not self.exited.done():
+            self.exited.set_result(_exit_record(message))
+
+    def _heard_output(self, message: Message) -> None:
+        self._on_output(float(message["monotonic_s"]))
 
     def _watch(self, pid: int) -> None:
         self.pid = pid

@@ -28,7 +28,7 @@ class ImagePhases(ApiHandler):
 
     def get(self, name: str) -> None:
         """Give the phases of the last pull of this reference."""
-        self.write_json(self.engine.images.phases(name))
+        self.write_json(self.engine.pulls.phases(name))
 
 
 class Shutdown(ApiHandler):

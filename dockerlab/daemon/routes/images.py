@@ -28,7 +28,7 @@ class ImageCreate(ApiHandler):
     async def _pull(self, reference: str, platform: str) -> None:
         pending = _Pending()
         work = asyncio.ensure_future(
-            self.engine.images.pull(reference, platform=platform, emit=pending.add)
+            self.engine.pulls.pull(reference, platform=platform, emit=pending.add)
         )
         work.add_done_callback(lambda _: pending.close())
         stream = Stream(self)

@@ -1,0 +1,220 @@
+"""Pulling an image into the store: from the reference to the transaction.
+
+Fetching and unpacking are `image.registry.pull` in a thread. Here is the order in which its result
+becomes an image: data on disk (`syncfs`), folders in place, one transaction. Whatever is
+interrupted, the store is as before or as after.
+"""
+
+import asyncio
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from dockerlab.config import Settings
+from dockerlab.engine.database import ImageRow
+from dockerlab.engine.events import Events
+from dockerlab.engine.image import Image, PullProgress
+from dockerlab.engine.images import Images
+from dockerlab.engine.stopwatches import Stopwatches
+from dockerlab.errors import ImageNotFound, RegistryUnreachable
+from dockerlab.image.content import ContentStore
+from dockerlab.image.layers import LayerStore
+from dockerlab.image.registry.pull import Pulled, pull
+from dockerlab.image.registry.unpacking import Unpacker
+from dockerlab.kernel.syscalls import syncfs
+from dockerlab.oci.platform import Platform, host_platform, parse_platform
+from dockerlab.oci.reference import DOCKER_HUB, Reference, parse_reference
+from dockerlab.phases import Phase, Stopwatch
+
+__all__ = ["Pulls", "Store"]
+
+# A pull waits for the network nearly all the time; each has downloads of its own.
+_MAX_PULLS = 16
+# The built-in images that may stand in for those of the same name on Docker Hub.
+_BUILT_IN = frozenset({"library/hello-world"})
+_HUB_REGISTRY = "hub.localhost"
+
+Emit = Callable[[PullProgress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where the bytes of images go, and who unpacks them."""
+
+    content: ContentStore
+    layers: LayerStore
+    unpacker: Unpacker
+
+
+class Pulls:
+    """Runs pulls, one at a time for a reference."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        images: Images,
+        events: Events,
+        store: Store,
+        hub_address: Callable[[], Awaitable[str]],
+    ) -> None:
+        self._settings = settings
+        self._images = images
+        self._events = events
+        self._store = store
+        self._hub_address = hub_address
+        self._threads = ThreadPoolExecutor(_MAX_PULLS, thread_name_prefix="pull")
+        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._stopwatches = Stopwatches()
+        self.running = 0
+
+    async def pull(self, text: str, *, platform: str, emit: Emit) -> None:
+        """Pull what `text` refers to; see `daemon.backend.Pulls.pull`."""
+        reference = parse_reference(text)
+        wanted = parse_platform(platform) if platform else host_platform()
+        self.running += 1
+        try:
+            async with self._locks[str(reference)]:
+                stopwatch = self._stopwatches.begin(str(reference))
+                before = self._known(reference)
+                digest, image = await self._pull(reference, wanted, emit, stopwatch)
+        finally:
+            self.running -= 1
+        emit(PullProgress(status=f"Digest: {digest}"))
+        is_new = before is None or before.id != image.id
+        what = "Downloaded newer image for" if is_new else "Image is up to date for"
+        emit(PullProgress(status=f"Status: {what} {reference.familiar}"))
+        self._events.publish("image", "pull", reference.familiar, {"name": reference.familiar_name})
+
+    def phases(self, name: str) -> list[Phase]:
+        """Return the phases of the last pull of a reference; empty when there was none."""
+        return self._stopwatches.phases(str(parse_reference(name)))
+
+    def close(self) -> None:
+        """End the threads when their pulls are done."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _pull(
+        self, reference: Reference, platform: Platform, emit: Emit, stopwatch: Stopwatch
+    ) -> tuple[str, Image]:
+        try:
+            pulled = await self._fetch(reference, platform, emit, stopwatch)
+            return pulled.repo_digest, await self._keep(
+                reference, reference, pulled, "", stopwatch
+            )
+        except RegistryUnreachable as exc:
+            stand_in = self._stand_in(reference)
+            if stand_in is None:
+                raise
+            emit(PullProgress(status=_announcement(reference, exc)))
+            pulled = await self._fetch(stand_in, platform, emit, stopwatch)
+            image = await self._keep(reference, stand_in, pulled, "hub", stopwatch)
+            return pulled.repo_digest, image
+
+    def _stand_in(self, reference: Reference) -> Reference | None:
+        """Return the built-in image in place of one of Docker Hub's; never for a digest."""
+        if (
+            self._settings.fallback
+            and reference.registry == DOCKER_HUB
+            and reference.repository in _BUILT_IN
+            and reference.tag == "latest"
+            and reference.digest is None
+        ):
+            return Reference(
+                registry=_HUB_REGISTRY, repository=reference.repository, tag=reference.tag
+            )
+        return None
+
+    async def _fetch(
+        self, reference: Reference, platform: Platform, emit: Emit, stopwatch: Stopwatch
+    ) -> Pulled:
+        loop = asyncio.get_running_loop()
+        hub_address = await self._hub_address() if reference.registry == _HUB_REGISTRY else ""
+        cancelled = threading.Event()
+
+        def emit_here(progress: PullProgress) -> None:
+            loop.call_soon_threadsafe(emit, progress)
+
+        def work() -> Pulled:
+            return pull(
+                reference,
+                platform,
+                session=self._session(hub_address),
+                content=self._store.content,
+                layers=self._store.layers,
+                unpacker=self._store.unpacker,
+                emit=emit_here,
+                stopwatch=stopwatch,
+                cancelled=cancelled,
+            )
+
+        future = loop.run_in_executor(self._threads, work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    async def _keep(
+        self,
+        reference: Reference,
+        source: Reference,
+        pulled: Pulled,
+        source_label: str,
+        stopwatch: Stopwatch,
+    ) -> Image:
+        """Make what was fetched an image under `reference`."""
+        begin = time.monotonic()
+        async with self._images.lock:
+            await asyncio.to_thread(self._place_layers, pulled)
+            row = ImageRow(
+                id=pulled.config_digest,
+                manifest=pulled.manifest.digest,
+                source=source_label,
+                pulled_at=datetime.now(UTC).isoformat(),
+                layers=tuple((layer.diff_id, layer.size_bytes) for layer in pulled.layers),
+                blobs=frozenset(
+                    {
+                        pulled.config_digest,
+                        pulled.manifest.digest,
+                        pulled.repo_digest,
+                        *(layer.descriptor.digest for layer in pulled.layers),
+                    }
+                ),
+            )
+            # The digest is the registry's: of a built-in image it is the hub's, not Docker Hub's.
+            by_digest = Reference(
+                registry=source.registry, repository=source.repository, digest=pulled.repo_digest
+            )
+            names = [by_digest] if reference.digest else [reference, by_digest]
+            image = self._images.add(row, names)
+        stopwatch.add("commit", begin, time.monotonic())
+        return image
+
+    def _place_layers(self, pulled: Pulled) -> None:
+        staged = [layer for layer in pulled.layers if layer.staging is not None]
+        if staged:
+            folder = os.open(staged[0].staging, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                syncfs(folder)
+            finally:
+                os.close(folder)
+        for layer in staged:
+            self._store.layers.commit(layer.diff_id, layer.staging)
+
+    def _known(self, reference: Reference) -> Image | None:
+        try:
+            return self._images.get(str(reference))
+        except ImageNotFound:
+            return None
+
+
+def _announcement(reference: Reference, reason: RegistryUnreachable) -> str:
+    return (
+        f"Docker Hub cannot be reached ({reason.message}): "
+        f"using dockerlab's built-in {reference.familiar_name}"
+    )
