@@ -28,29 +28,11 @@ ARCHITECTURES = {
 }
 
 # scripts/syscall.tbl and arch/*/syscalls/*.tbl of Linux 7.1.
-NEWER_EVERYWHERE = [
-    "cachestat",
-    "fchmodat2",
-    "map_shadow_stack",
-    "futex_wake",
-    "futex_wait",
-    "futex_requeue",
-    "statmount",
-    "listmount",
-    "lsm_get_self_attr",
-    "lsm_set_self_attr",
-    "lsm_list_modules",
-    "mseal",
-    "setxattrat",
-    "getxattrat",
-    "listxattrat",
-    "removexattrat",
-    "open_tree_attr",
-    "file_getattr",
-    "file_setattr",
-    "listns",
-    "rseq_slice_yield",
-]
+NEWER_EVERYWHERE = """
+    cachestat fchmodat2 map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount
+    lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat
+    removexattrat open_tree_attr file_getattr file_setattr listns rseq_slice_yield
+"""
 FIRST_NEWER = 451
 NEWER_HERE = {
     "x86_64": {"uretprobe": 335, "uprobe": 336},
@@ -109,7 +91,7 @@ def names_of(architecture: str) -> dict[int, str]:
             found[number] = ctypes.string_at(address).decode()
             free(address)
     bit = _X32_BIT if architecture == "x32" else 0
-    found |= {bit + FIRST_NEWER + i: name for i, name in enumerate(NEWER_EVERYWHERE)}
+    found |= {bit + FIRST_NEWER + i: name for i, name in enumerate(NEWER_EVERYWHERE.split())}
     found |= {number: name for name, number in NEWER_HERE.get(architecture, {}).items()}
     return dict(sorted(found.items()))
 
