@@ -58,12 +58,11 @@ async def serve(settings: Settings, open_engine: OpenEngine, ready: Callable[[Pa
         Another daemon has the data root or the socket.
     """
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _note_signal, number, stop)
     activity = Activity()
     async with AsyncExitStack() as stack:
         stack.enter_context(hold_lock(settings.data_root))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, _note_signal, number, stop)
         # Before the engine is open: clients that connect meanwhile wait in the kernel's queue.
         listener = stack.enter_context(listen(settings.socket_path))
         hub = EmbeddedHub()
