@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "dockerlab"
 
 # One owner (at most a few rooms) for each library of other people.
 OWNERS = {
-    "docker": {"client"},
+    "docker": {"client", ""},  # "": the package itself, for `dockerlab.connect`
     "requests": {"client"},
     "tornado": {"daemon", "hub"},
     "IPython": {"notebook"},
@@ -47,7 +47,7 @@ SURROUNDINGS_ROOMS = {"config", "cli"}
 
 # What the zygote and its children load; each costs milliseconds at the start of the engine.
 LIGHT = {"array", "ctypes", "errno", "fcntl", "gc", "json", "os", "select", "signal", "socket"}
-LIGHT |= {"stat", "struct", "sys", "termios", "time"}
+LIGHT |= {"resource", "stat", "struct", "sys", "termios", "time"}
 LIGHT |= {"__future__", "collections"}  # a directive; and what `socket` loads anyway
 WORKER = {"hashlib", "zlib", "isal", "zstandard"}
 KERNEL = {"__future__", "array", "ctypes", "errno", "os", "signal", "socket", "struct", "sys"}
@@ -72,11 +72,12 @@ class Module:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
-    """One imported module. `is_eager`: when the file is loaded, and not for types only."""
+    """One imported module. `is_eager`: when the file is loaded. `is_typing`: for types only."""
 
     target: str
     line: int
     is_eager: bool
+    is_typing: bool
 
 
 def _modules() -> list[Module]:
@@ -92,20 +93,23 @@ MODULES = _modules()
 BY_NAME = {module.name: module for module in MODULES}
 
 
-def _imports(node: ast.AST, *, is_eager: bool = True) -> Iterator[Import]:
+def _imports(node: ast.AST, *, is_eager: bool = True, is_typing: bool = False) -> Iterator[Import]:
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Import):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            module = f"{child.module}." if isinstance(child, ast.ImportFrom) else ""
             for alias in child.names:
-                yield Import(target=alias.name, line=child.lineno, is_eager=is_eager)
-        elif isinstance(child, ast.ImportFrom):
-            module = child.module or ""
-            for alias in child.names:
-                target = f"{module}.{alias.name}"
-                yield Import(target=target, line=child.lineno, is_eager=is_eager)
+                yield Import(
+                    target=module + alias.name,
+                    line=child.lineno,
+                    is_eager=is_eager and not is_typing,
+                    is_typing=is_typing,
+                )
         else:
             is_late = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
-            is_typing = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
-            yield from _imports(child, is_eager=is_eager and not is_late and not is_typing)
+            is_guard = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+            yield from _imports(
+                child, is_eager=is_eager and not is_late, is_typing=is_typing or is_guard
+            )
 
 
 def _own(target: str) -> str:
@@ -141,7 +145,8 @@ def test_every_library_has_its_owner() -> None:
         f"{module.name}:{found.line} imports {found.target}"
         for module in MODULES
         for found in _imports(module.tree)
-        if (library := found.target.partition(".")[0]) in OWNERS
+        if not found.is_typing
+        and (library := found.target.partition(".")[0]) in OWNERS
         and not any(module.is_in(room) for room in OWNERS[library])
     ]
 
