@@ -1,9 +1,9 @@
 """The zygote's job table, and the file that it is started from.
 
-Executed by an isolated interpreter (`-I -S -E`), which finds nothing by itself: the arguments are the
-number of a socket and the folders to import from, first the package's, then the decompressors'. The
-daemon imports this file only for its path. Import-light, for what is loaded here is shared with every
-monitor and worker.
+Executed by an isolated interpreter (`-I -S -E`), which finds nothing by itself: the arguments are
+the number of a socket and the folders to import from, first the package's, then the decompressors'.
+The daemon imports this file only for its path. Import-light, for what is loaded here is shared with
+every monitor and worker.
 """
 
 from __future__ import annotations

@@ -21,6 +21,9 @@ __all__ = ["read_log"]
 
 # Lines that are parsed before other work of the loop gets its turn.
 _LINES_PER_TURN = 256
+_INOTIFY_BYTES = 64 << 10
+# An end without output changes no file.
+_LOOK_AGAIN_S = 0.25
 
 
 async def read_log(
@@ -62,7 +65,12 @@ async def _follow(
     changes = inotify.watch(path)
     loop = asyncio.get_running_loop()
     changed = asyncio.Event()
-    loop.add_reader(changes, changed.set)
+
+    def heard() -> None:
+        os.read(changes, _INOTIFY_BYTES)
+        changed.set()
+
+    loop.add_reader(changes, heard)
     try:
         while True:
             goes_on = is_running()  # Asked before reading: what comes in between is read next.
@@ -72,12 +80,9 @@ async def _follow(
             left_s = _seconds_until(query.until)
             if not goes_on or left_s == 0:
                 return
-            # The monitor writes its last line before the end is known here, so wake up for both.
             with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), min(left_s, 0.25))
-            if changed.is_set():
-                changed.clear()
-                os.read(changes, 65536)
+                await asyncio.wait_for(changed.wait(), min(left_s, _LOOK_AGAIN_S))
+            changed.clear()
     finally:
         loop.remove_reader(changes)
         os.close(changes)

@@ -1,0 +1,74 @@
+"""A container's config over its image's: dockerd's rules."""
+
+import pytest
+
+from dockerlab.engine.container import ContainerConfig, HostConfig
+from dockerlab.engine.merging import check_limits, merge
+from dockerlab.errors import InvalidArgument
+from dockerlab.oci.imageconfig import RunConfig
+
+IMAGE = RunConfig(
+    entrypoint=("/entry",),
+    cmd=("serve",),
+    env=("A=image", "B=image"),
+    user="app",
+    working_dir="/srv",
+    labels={"x": "image", "y": "image"},
+    exposed_ports={"80/tcp": {}},
+    stop_signal="SIGQUIT",
+)
+
+Words = tuple[str, ...]
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "cmd", "argv"),
+    [
+        (None, None, ("/entry", "serve")),
+        (None, ("debug",), ("/entry", "debug")),
+        (("/own",), None, ("/own",)),
+        (("/own",), ("arg",), ("/own", "arg")),
+        (("",), ("sh",), ("sh",)),
+    ],
+)
+def test_command_and_entrypoint(entrypoint: Words | None, cmd: Words | None, argv: Words) -> None:
+    merged = merge(ContainerConfig(image="i", entrypoint=entrypoint, cmd=cmd), IMAGE)
+    assert (*(merged.entrypoint or ()), *(merged.cmd or ())) == argv
+
+
+def test_what_the_client_does_not_say_comes_from_the_image() -> None:
+    merged = merge(ContainerConfig(image="i"), IMAGE)
+    assert (merged.user, merged.working_dir, merged.stop_signal) == ("app", "/srv", "SIGQUIT")
+    assert merged.exposed_ports == ("80/tcp",)
+
+
+def test_the_clients_values_win_one_by_one() -> None:
+    own = ContainerConfig(image="i", env=("B=own", "C=own"), labels={"y": "own"}, user="root")
+    merged = merge(own, IMAGE)
+    assert merged.env == ("A=image", "B=own", "C=own")
+    assert merged.labels == {"x": "image", "y": "own"}
+    assert merged.user == "root"
+
+
+def test_without_any_command_there_is_nothing_to_create() -> None:
+    with pytest.raises(InvalidArgument, match="no command specified"):
+        merge(ContainerConfig(image="i"), RunConfig())
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        (HostConfig(memory_bytes=1 << 20), "Minimum memory limit allowed is 6MB"),
+        (HostConfig(nano_cpus=3 * 10**9), "as there are only 2 CPUs available"),
+        (HostConfig(memory_swap_bytes=1 << 30), "set the Memory limit"),
+        (HostConfig(memory_bytes=1 << 30, memory_swap_bytes=1 << 29), "larger than memory limit"),
+        (HostConfig(nano_cpus=10**9, cpu_quota_us=1000), "cannot both be set"),
+    ],
+)
+def test_limits_that_dockerd_refuses(host: HostConfig, words: str) -> None:
+    with pytest.raises(InvalidArgument, match=words):
+        check_limits(host, cpus=2)
+
+
+def test_sensible_limits_pass() -> None:
+    check_limits(HostConfig(memory_bytes=6 << 20, nano_cpus=2 * 10**9, pids_limit=10), cpus=2)
