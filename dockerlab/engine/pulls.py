@@ -24,7 +24,9 @@ from dockerlab.engine.stopwatches import Stopwatches
 from dockerlab.errors import ImageNotFound, RegistryUnreachable
 from dockerlab.image.content import ContentStore
 from dockerlab.image.layers import LayerStore
+from dockerlab.image.registry.mirrors import RegistrySettings
 from dockerlab.image.registry.pull import Pulled, pull
+from dockerlab.image.registry.session import Session
 from dockerlab.image.registry.unpacking import Unpacker
 from dockerlab.kernel.syscalls import syncfs
 from dockerlab.oci.platform import Platform, host_platform, parse_platform
@@ -133,7 +135,7 @@ class Pulls:
         self, reference: Reference, platform: Platform, emit: Emit, stopwatch: Stopwatch
     ) -> Pulled:
         loop = asyncio.get_running_loop()
-        hub_address = await self._hub_address() if reference.registry == _HUB_REGISTRY else ""
+        session = await self._session(reference)
         cancelled = threading.Event()
 
         def emit_here(progress: PullProgress) -> None:
@@ -143,7 +145,7 @@ class Pulls:
             return pull(
                 reference,
                 platform,
-                session=self._session(hub_address),
+                session=session,
                 content=self._store.content,
                 layers=self._store.layers,
                 unpacker=self._store.unpacker,
@@ -157,7 +159,21 @@ class Pulls:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             cancelled.set()
+            # The thread tidies up what it staged; the reference stays locked until it has.
+            await asyncio.wait({future})
             raise
+        finally:
+            session.close()
+
+    async def _session(self, reference: Reference) -> Session:
+        is_ours = reference.registry == _HUB_REGISTRY
+        return Session(
+            RegistrySettings(
+                mirrors=self._settings.mirrors,
+                insecure_registries=self._settings.insecure_registries,
+                hub_address=await self._hub_address() if is_ours else "",
+            )
+        )
 
     async def _keep(
         self,
