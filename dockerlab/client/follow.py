@@ -15,7 +15,7 @@ PAUSE_S = 0.5
 
 
 def follow(
-    path: Path, *, is_endless: bool = False, pause: Callable[[float], None] = time.sleep
+    path: Path, *, is_endless: bool = False, pause: Callable[[float], object] = time.sleep
 ) -> Iterator[bytes]:
     """Yield the bytes of a file.
 
@@ -47,6 +47,6 @@ def follow(
             elif not is_endless:
                 return
             else:
+                pause(PAUSE_S)
                 if path.stat().st_size < file.tell():
                     file.seek(0)
-                pause(PAUSE_S)

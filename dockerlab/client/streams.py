@@ -13,6 +13,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import BinaryIO, Literal, cast
 
@@ -175,12 +176,19 @@ def open_attach(session: Session, container_id: str, *, stdin: bool) -> socket.s
 
     Before the start nothing is sent, so no byte can be lost in docker-py's buffers.
     """
-    params = {"stdin": int(stdin), "stdout": 1, "stderr": 1, "stream": 1}
+    api = session.api
     with engine_errors(session.address):
-        raw = session.api.attach_socket(container_id, params=params)
-    with raw:
-        # docker-py gives the read end of a file object only; a socket of our own can half-close.
-        connection = socket.socket(fileno=os.dup(raw.fileno()))
+        response = api.post(
+            f"{api.base_url}/v{api.api_version}/containers/{container_id}/attach",
+            params={"stdin": int(stdin), "stdout": 1, "stderr": 1, "stream": 1},
+            headers={"Connection": "Upgrade", "Upgrade": "tcp"},
+            stream=True,
+        )
+        # docker-py's attach_socket gives a read end only, and leaves its connection open behind it;
+        # a socket of our own can half-close, and be closed.
+        with closing(response):
+            check(response)
+            connection = socket.socket(fileno=os.dup(response.raw.fileno()))
     connection.settimeout(None)
     return connection
 
