@@ -15,6 +15,7 @@
     │   └── ExecNotFound
     ├── Conflict                   the state of the object forbids it now
     ├── NotModified                the object is already in that state
+    ├── Cancelled                  whoever asked for it does not want it any more
     ├── Unsupported                this host, tier or build cannot; says what would lift it
     ├── Unavailable                somebody we depend on does not answer
     │   └── RegistryUnreachable    no connection, no name, no answer in time
@@ -31,6 +32,7 @@ in double quotes: what failed, on what, why, and what to do.
 __all__ = [
     "BadDigest",
     "BadReference",
+    "Cancelled",
     "CommandNotExecutable",
     "CommandNotFound",
     "Conflict",
@@ -134,6 +136,10 @@ class Conflict(DockerlabError):
 
 class NotModified(DockerlabError):
     """The object is already in the state that was asked for."""
+
+
+class Cancelled(DockerlabError):
+    """Whoever asked for the operation does not want it any more."""
 
 
 class Unsupported(DockerlabError):

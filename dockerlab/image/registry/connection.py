@@ -1,0 +1,197 @@
+"""Connections to registries that are made in bounded time, or not at all.
+
+urllib3 bounds a connection attempt to one address, but neither the look-up of the name nor the
+sum of the attempts; a laptop without a network can wait half a minute for a name server. Here
+both fit into one bound. Requests are in `transport`.
+"""
+
+import ipaddress
+import queue
+import socket
+import ssl
+import threading
+import time
+from typing import Any
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+__all__ = ["CONNECT_TIMEOUT_S", "Pools"]
+
+CONNECT_TIMEOUT_S = 3.0
+
+_READ_TIMEOUT_S = 30.0
+_LEAST_TIMEOUT_S = 0.1
+_CONNECTIONS_A_HOST = 4
+
+_Address = tuple[socket.AddressFamily, Any]
+
+
+class _PlainConnection(HTTPConnection):
+    """A connection whose name look-up and attempts share one time limit.
+
+    `connected_s` is when it was ready, on the monotonic clock.
+    """
+
+    connected_s = 0.0
+
+    def connect(self) -> None:
+        """Connect, and note when that was done."""
+        super().connect()
+        self.connected_s = time.monotonic()
+
+    def _new_conn(self) -> socket.socket:
+        return _connect(self)
+
+
+class _TlsConnection(HTTPSConnection):
+    """The same with TLS."""
+
+    connected_s = 0.0
+
+    def connect(self) -> None:
+        """Connect and shake hands, and note when that was done."""
+        super().connect()
+        self.connected_s = time.monotonic()
+
+    def _new_conn(self) -> socket.socket:
+        return _connect(self)
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _PlainConnection  # type: ignore[mutable-override]
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection  # type: ignore[mutable-override]
+
+
+class _UnverifiedPool(_TlsPool):
+    """A pool for registries that the user called insecure, who need not be warned of it again."""
+
+    def _validate_conn(self, conn: Any) -> None:
+        if conn.is_closed:
+            conn.connect()
+
+
+class Pools:
+    """Keeps connections open by scheme, host and port; threads may share it.
+
+    Parameters
+    ----------
+    connect_timeout_s : float
+        Seconds for the name look-up and all attempts to connect together.
+    read_timeout_s : float
+        Seconds without a byte after which an answer counts as broken off.
+    """
+
+    def __init__(
+        self,
+        *,
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        read_timeout_s: float = _READ_TIMEOUT_S,
+    ) -> None:
+        options: dict[str, Any] = {
+            "maxsize": _CONNECTIONS_A_HOST,
+            "timeout": urllib3.Timeout(connect=connect_timeout_s, read=read_timeout_s),
+            "retries": False,
+        }
+        self._verified = urllib3.PoolManager(**options)
+        self._verified.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+        self._unverified = urllib3.PoolManager(**options, ssl_context=_trusting_context())
+        self._unverified.pool_classes_by_scheme = {"http": _PlainPool, "https": _UnverifiedPool}
+
+    def get(
+        self, url: str, headers: dict[str, str], *, verifies: bool = True
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a GET and return the answer with its body unread; redirects are not followed.
+
+        Raises
+        ------
+        urllib3.exceptions.HTTPError
+            No connection, no answer, or not one of HTTP.
+        """
+        manager = self._verified if verifies else self._unverified
+        return manager.request(
+            "GET", url, headers=headers, redirect=False, preload_content=False, decode_content=False
+        )
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        self._verified.clear()
+        self._unverified.clear()
+
+
+def _trusting_context() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _connect(connection: HTTPConnection) -> socket.socket:
+    """Return a connected socket within the connection's timeout."""
+    timeout = connection.timeout or CONNECT_TIMEOUT_S
+    deadline = time.monotonic() + timeout
+    host = connection.host.strip("[]")
+    failure: OSError | None = None
+    try:
+        addresses = _look_up(host, connection.port or 0, timeout)
+    except TimeoutError as exc:
+        raise ConnectTimeoutError(connection, f"no answer about the name {host}") from exc
+    except OSError as exc:
+        raise NewConnectionError(connection, f"the name {host} is not known") from exc
+    for index, (family, address) in enumerate(addresses):
+        # The time that is left is for all addresses: an unreachable first one may not use it up.
+        remaining = (deadline - time.monotonic()) / (len(addresses) - index)
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.settimeout(max(remaining, _LEAST_TIMEOUT_S))
+            sock.connect(address)
+        except OSError as exc:
+            sock.close()
+            failure = exc
+        else:
+            # What follows on this socket is the TLS handshake.
+            sock.settimeout(timeout)
+            return sock
+    if isinstance(failure, TimeoutError):
+        raise ConnectTimeoutError(connection, f"no answer in {timeout:g} s")
+    reason = failure.strerror if failure else "the name has no address"
+    raise NewConnectionError(connection, (reason or str(failure)).lower())
+
+
+def _look_up(host: str, port: int, timeout: float) -> list[_Address]:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return _look_up_name(host, port, timeout)
+    return _addresses(host, port)
+
+
+def _look_up_name(host: str, port: int, timeout: float) -> list[_Address]:
+    """Ask for a name in another thread, because getaddrinfo(3) cannot be interrupted."""
+    answers: queue.SimpleQueue[list[_Address] | OSError] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(_addresses(host, port))
+        except OSError as exc:
+            answers.put(exc)
+
+    # A daemon: an abandoned look-up must not keep the process from ending.
+    threading.Thread(target=ask, name="look-up", daemon=True).start()
+    try:
+        answer = answers.get(timeout=timeout)
+    except queue.Empty:
+        raise TimeoutError from None
+    if isinstance(answer, OSError):
+        raise answer
+    return answer
+
+
+def _addresses(host: str, port: int) -> list[_Address]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [(family, address) for family, _, _, _, address in found]

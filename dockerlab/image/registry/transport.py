@@ -1,0 +1,285 @@
+"""Requests to registries: redirects by hand, patience in bounds, errors of ours.
+
+Knows HTTP but not what is fetched (`session`) and not how access is granted (`auth`).
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    SSLError,
+)
+
+from dockerlab.errors import Cancelled, RegistryUnreachable, Unavailable
+from dockerlab.image.registry.connection import Pools
+from dockerlab.image.registry.mirrors import is_loopback
+
+__all__ = [
+    "MAX_ATTEMPTS",
+    "Answer",
+    "Broken",
+    "Transport",
+    "connected_at",
+    "describe_errors",
+    "host_of",
+    "pause",
+    "read_limited",
+    "wait",
+]
+
+MAX_ATTEMPTS = 5
+
+_USER_AGENT = "dockerlab"
+_MAX_REDIRECTS = 5
+_MAX_ERROR_BYTES = 64 << 10
+_MAX_SHOWN_CHARACTERS = 300
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 15.0
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_TOO_MANY = 429
+_BUSY = frozenset((_TOO_MANY, 500, 502, 503, 504))
+
+Answer = urllib3.BaseHTTPResponse
+
+
+class Broken(Exception):
+    """An answer broke off: it can be asked for again, from where it stopped."""
+
+
+class _ErrorItem(msgspec.Struct, frozen=True):
+    code: str = ""
+    message: str = ""
+
+
+class _Errors(msgspec.Struct, frozen=True):
+    errors: tuple[_ErrorItem, ...] = ()
+    details: str = ""
+
+
+class Transport:
+    """Sends GET requests; threads may share it."""
+
+    def __init__(
+        self,
+        pools: Pools | None = None,
+        *,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._pools = pools or Pools()
+        self._wall_clock = wall_clock
+        self._live: set[Answer] = set()
+        self._lock = threading.Lock()
+
+    def get(
+        self,
+        url: str,
+        headers: dict[str, str],
+        *,
+        verifies: bool = True,
+        stop: threading.Event,
+        attempts: int = MAX_ATTEMPTS,
+    ) -> Answer:
+        """Return the answer to a request, with the body unread and any status but a busy one.
+
+        Parameters
+        ----------
+        url, headers : str, dict
+            The request. ``Authorization`` is sent to this address's host and port only.
+        verifies : bool
+            Whether certificates are checked.
+        stop : Event
+            Ends waiting.
+        attempts : int
+            How often a busy or breaking server is asked.
+
+        Raises
+        ------
+        RegistryUnreachable
+            No connection.
+        Unavailable
+            The server stays busy, breaks off, or wants us to wait longer than is sensible.
+        Cancelled
+            `stop` was set.
+        """
+        for attempt in range(1, attempts + 1):
+            try:
+                answer = self._follow(url, headers, verifies=verifies)
+            except Broken as exc:
+                if attempt == attempts:
+                    raise Unavailable(f'"{host_of(url)}" breaks off: {exc}') from exc
+                pause_s = pause(attempt)
+            else:
+                if answer.status not in _BUSY:
+                    return answer
+                asked_s = self._retry_after(answer)
+                text = describe_errors(answer)
+                pause_s = max(asked_s, pause(attempt))
+                if attempt == attempts or pause_s > _LONGEST_PAUSE_S:
+                    raise _busy(url, answer.status, text, asked_s)
+            wait(stop, pause_s)
+        raise AssertionError("the loop ends by itself")
+
+    def follow_up(self, answer: Answer) -> None:
+        """Remember an answer whose body is read by another thread, for `abort`."""
+        with self._lock:
+            self._live.add(answer)
+
+    def finish(self, answer: Answer, *, reusable: bool) -> None:
+        """Give back the connection of an answer; a body left unread closes it."""
+        with self._lock:
+            self._live.discard(answer)
+        if reusable:
+            answer.release_conn()
+        else:
+            answer.close()
+
+    def abort(self) -> None:
+        """Break off every answer that is being read, whichever thread waits for it."""
+        with self._lock:
+            for answer in self._live:
+                try:
+                    answer.shutdown()
+                except (ValueError, RuntimeError, OSError):
+                    # It has just ended by itself.
+                    continue
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._pools.close()
+
+    def _follow(self, url: str, headers: dict[str, str], *, verifies: bool) -> Answer:
+        origin = urlsplit(url)[:2]
+        for _ in range(_MAX_REDIRECTS):
+            answer = self._get_once(url, headers, verifies=verifies)
+            location = answer.headers.get("Location")
+            if answer.status not in _REDIRECTS or not location:
+                return answer
+            answer.close()
+            target = urljoin(url, location)
+            _check_redirect(url, target)
+            if urlsplit(target)[:2] != origin:
+                # The token is for the registry. A storage server that gets it could use it, and
+                # many refuse a request with two kinds of credentials (CVE-2020-15157).
+                headers = {key: value for key, value in headers.items() if key != "Authorization"}
+            url = target
+        raise Unavailable(f'"{host_of(url)}" redirects in a circle')
+
+    def _get_once(self, url: str, headers: dict[str, str], *, verifies: bool) -> Answer:
+        try:
+            return self._pools.get(
+                url,
+                {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"} | headers,
+                verifies=verifies,
+            )
+        except (NewConnectionError, ConnectTimeoutError) as exc:
+            raise RegistryUnreachable(f'cannot reach "{host_of(url)}": {_reason(exc)}') from exc
+        except SSLError as exc:
+            raise RegistryUnreachable(
+                f'cannot reach "{host_of(url)}" over TLS: {exc}',
+                "a registry without TLS must be listed in insecure-registries of config.toml",
+            ) from exc
+        except HTTPError as exc:
+            raise Broken(str(exc)) from exc
+
+    def _retry_after(self, answer: Answer) -> float:
+        """Return the seconds that the server asks us to wait (RFC 9110, 10.2.3), or 0."""
+        text = answer.headers.get("Retry-After", "")
+        if text.isdigit():
+            return float(text)
+        try:
+            return max(0.0, parsedate_to_datetime(text).timestamp() - self._wall_clock())
+        except ValueError:
+            return 0.0
+
+
+def connected_at(answer: Answer) -> float:
+    """Return when the connection of an answer was made, on the monotonic clock."""
+    connected_s = getattr(answer.connection, "connected_s", 0.0)
+    return float(connected_s)
+
+
+def read_limited(answer: Answer, limit: int, what: str) -> bytes:
+    """Return a body of at most `limit` bytes.
+
+    Raises
+    ------
+    Unavailable
+        It is longer.
+    Broken
+        It broke off.
+    """
+    try:
+        data = answer.read(limit + 1, decode_content=False)
+    except HTTPError as exc:
+        answer.close()
+        raise Broken(str(exc)) from exc
+    if len(data) > limit:
+        answer.close()
+        raise Unavailable(f"{what} is larger than {limit} bytes")
+    answer.release_conn()
+    return data
+
+
+def describe_errors(answer: Answer) -> str:
+    """Return what an error answer says, in Docker's form ``code in words: message``.
+
+    Closes the answer. See distribution-spec/spec.md#error-codes.
+    """
+    try:
+        data = read_limited(answer, _MAX_ERROR_BYTES, "the error")
+        errors = msgspec.json.decode(data, type=_Errors)
+    except (Broken, Unavailable, msgspec.MsgspecError, RecursionError):
+        return f"received unexpected HTTP status: {answer.status} {answer.reason or ''}".strip()
+    finally:
+        answer.close()
+    if errors.errors:
+        first = errors.errors[0]
+        text = f"{first.code.lower().replace('_', ' ')}: {first.message}"
+    else:
+        text = errors.details or f"received unexpected HTTP status: {answer.status}"
+    return "".join(c if c.isprintable() else " " for c in text)[:_MAX_SHOWN_CHARACTERS]
+
+
+def host_of(url: str) -> str:
+    """Return host and port of an address, for messages."""
+    return urlsplit(url).netloc
+
+
+def pause(attempt: int) -> float:
+    """Return the seconds before attempt `attempt` + 1: doubling, and not all clients in step."""
+    return _FIRST_PAUSE_S * 2.0 ** (attempt - 1) * random.uniform(0.75, 1.25)  # noqa: S311
+
+
+def wait(stop: threading.Event, seconds: float) -> None:
+    """Wait; raise Cancelled as soon as `stop` is set."""
+    if stop.wait(seconds):
+        raise Cancelled("the pull was cancelled")
+
+
+def _check_redirect(url: str, target: str) -> None:
+    parts = urlsplit(target)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Unavailable(f'"{host_of(url)}" redirects to "{target[:100]}", which is no address')
+    if parts.scheme == "http" and url.startswith("https://") and not is_loopback(parts.hostname):
+        raise Unavailable(f'"{host_of(url)}" redirects to "{parts.netloc}" without TLS')
+
+
+def _busy(url: str, status: int, text: str, asked_s: float) -> Unavailable:
+    hint = f"try again in {asked_s:.0f} s" if asked_s else "try again later"
+    if status == _TOO_MANY:
+        return Unavailable(f'"{host_of(url)}" refuses more requests for now: {text}', hint)
+    return Unavailable(f'"{host_of(url)}" does not answer properly: {text}', hint)
+
+
+def _reason(error: Exception) -> str:
+    """Return the part of urllib3's message that says why."""
+    return str(error.args[-1]).rpartition(": ")[2]
