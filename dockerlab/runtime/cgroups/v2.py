@@ -72,6 +72,13 @@ class V2Tree:
     def join(self, path: str, pid: int) -> None:
         """Move a process into the container's folder.
 
+        Parameters
+        ----------
+        path : str
+            As for `create`.
+        pid : int
+            0 is the process that calls.
+
         Raises
         ------
         CgroupError

@@ -16,6 +16,7 @@ from dockerlab.runtime.cgroups.v1 import V1Tree
 from dockerlab.runtime.cgroups.v2 import V2Tree
 from dockerlab.runtime.defaults import device_rules
 from tests.support.cgroups import SLEEP, fresh_path, started_inside, unified_mount
+from tests.support.filters import in_child
 
 pytestmark = pytest.mark.needs_cgroup
 
@@ -58,6 +59,15 @@ def test_who_joins_is_inside(tree: CgroupTree, path: str) -> None:
     tree.create(path, DEVICES)
     with started_inside(tree, path, SLEEP) as process:
         assert tree.processes(path) == [process.pid]
+
+
+def test_a_process_can_join_by_itself(tree: CgroupTree, path: str) -> None:
+    def act() -> str:
+        tree.join(path, 0)
+        return str(tree.processes(path) == [os.getpid()])
+
+    tree.create(path, DEVICES)
+    assert in_child(act) == "True"
 
 
 def test_who_is_killed_leaves_an_empty_cgroup(tree: CgroupTree, path: str) -> None:
