@@ -1,8 +1,8 @@
 """Numbers for people: bytes, durations and ages, in the spelling of the Docker CLI.
 
-The rules are those of docker/go-units: sizes that are shown are decimal (``1.84kB``), sizes that are
-typed are binary (``512m`` is 512 MiB), ages are rounded words (``3 minutes ago``). Nothing here reads
-a clock: the present time is a parameter.
+The rules are those of docker/go-units: sizes that are shown are decimal (``1.84kB``), sizes that
+are typed are binary (``512m`` is 512 MiB), ages are rounded words (``3 minutes ago``). Nothing here
+reads a clock: the present time is a parameter.
 """
 
 import re
@@ -123,9 +123,8 @@ def human_duration(duration_s: float) -> str:
 
     Examples
     --------
-    >>> [human_duration(s) for s in (0.2, 1, 59, 60, 185, 3600, 50 * 3600)]  # doctest: +NORMALIZE_WHITESPACE
-    ['Less than a second', '1 second', '59 seconds', 'About a minute', '3 minutes', 'About an hour',
-     '2 days']
+    >>> [human_duration(seconds) for seconds in (0.2, 59, 60, 185, 3600, 50 * 3600)]
+    ['Less than a second', '59 seconds', 'About a minute', '3 minutes', 'About an hour', '2 days']
     """
     seconds = int(duration_s)
     if seconds < 1:
@@ -139,11 +138,13 @@ def human_duration(duration_s: float) -> str:
         return "About a minute"
     if seconds < _HOUR_S:
         return f"{minutes} minutes"
-    if round(seconds / _HOUR_S) == 1:
+    # From here on go-units counts in hours, rounded half up.
+    rounded = int(seconds / _HOUR_S + 0.5) * _HOUR_S
+    if rounded == _HOUR_S:
         return "About an hour"
     for limit, unit, name in _AGE_STEPS:
-        if seconds < limit:
-            return f"{seconds // unit} {name}"
+        if rounded < limit:
+            return f"{rounded // unit} {name}"
     return f"{seconds // (365 * _DAY_S)} years"
 
 
