@@ -80,7 +80,7 @@ class V1Tree:
             As for `create`.
         pid : int
             0 is the process that calls, which must have one thread only. That is the quick way:
-            nobody can be forking or executing meanwhile, so since Linux 5.6 the kernel takes no
+            nobody can be forking or executing meanwhile, so since Linux 5.5 the kernel takes no
             lock of all processes for it, a tenth of a millisecond against ten.
 
         Raises
