@@ -1,17 +1,23 @@
-"""The tidy table of phases (docs/architecture.md): rows as the client gives them, with real dtypes.
+"""Timelines as one tidy table: a row a phase, and what is computed from it run by run.
 
-One row a phase; runs are put together by putting their rows together. What is drawn and computed
-from it is in `plots` and `summary`.
+Everything that is drawn or summed up reads this table and nothing else, so a table that was saved,
+filtered or joined from two machines serves as well as a fresh one.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pandas as pd
+
+from dockerlab.errors import InvalidArgument
+from dockerlab.report import accessor as _accessor  # noqa: F401 - gives the tables their `.lab`
 from dockerlab.report.tables import Table
 
-__all__ = ["timeline_frame"]
+__all__ = ["COLUMNS", "TEMPERATURES", "run_totals", "timeline_frame"]
 
-DTYPES = {
+TEMPERATURES = ("cold", "stored", "cached")
+
+COLUMNS: dict[str, str] = {
     "engine": "category",
     "host": "category",
     "tier": "category",
@@ -20,20 +26,63 @@ DTYPES = {
     "run": "int64",
     "side": "category",
     "phase": "category",
-    "layer": "str",
+    "layer": "string",
     "begin_s": "float64",
     "duration_s": "float64",
-    "bytes": "int64",
+    "bytes": "Int64",
 }
 
 
-def timeline_frame(rows: Iterable[Mapping[str, Any]]) -> Table:
-    """Return the rows of one or more timelines as a table.
+def timeline_frame(
+    rows: Iterable[Mapping[str, Any]], facts: Mapping[str, Any] | None = None
+) -> Table:
+    """Return the tidy table of one or many runs.
 
     Parameters
     ----------
     rows : iterable of mapping
-        As `client.timeline.Timeline.rows`, of one run or of many.
+        One a phase, with the keys of `COLUMNS` (`client.timeline.TimelineRow`).
+    facts : mapping, optional
+        About the machine and the experiment; kept in the table's `attrs`.
     """
-    table = Table(list(rows), columns=list(DTYPES))
-    return Table(table.astype(DTYPES))
+    rows = list(rows)
+    table = Table(
+        {name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in COLUMNS.items()}
+    )
+    present = [name for name in TEMPERATURES if name in set(table["temperature"])]
+    table["temperature"] = table["temperature"].cat.set_categories(present, ordered=True)
+    table.attrs.update(facts or {})
+    table.attrs["rows"] = "phases"
+    return table
+
+
+def run_totals(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a run: `temperature`, `run` and `total_s`.
+
+    The total is what the person who asked waited for: from the request to the exit of the program,
+    as the client saw it. A removal (``--rm``) comes after that and is not counted.
+
+    Raises
+    ------
+    InvalidArgument
+        The table is no timeline, or its runs are of several images or engines and no one sample.
+    """
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise InvalidArgument(
+            f'not a timeline: the column "{missing[0]}" is missing',
+            "make one with %compare_runs, or take result.timeline",
+        )
+    for name in ("image", "engine", "host", "tier"):
+        kinds = frame[name].dropna().unique()
+        if len(kinds) > 1:
+            raise InvalidArgument(
+                f"cannot put runs of several {name}s into one sample: {', '.join(map(str, kinds))}",
+                f'choose one: df[df["{name}"] == "{kinds[0]}"]',
+            )
+    mine = frame[(frame["side"] == "client") & (frame["phase"] != "remove")]
+    if mine.empty:
+        raise InvalidArgument("cannot sum up a timeline without runs")
+    ends = (mine["begin_s"] + mine["duration_s"]).rename("total_s")
+    keys = [mine["temperature"], mine["run"]]
+    return pd.DataFrame(ends.groupby(keys, observed=True).max()).reset_index()

@@ -1,0 +1,4 @@
+"""Experiments: the same image started in different ways, in turn, as a table.
+
+Reading order: `sample`, `experiment` (which runs, in which order), `runner` (does them).
+"""

@@ -1,0 +1,239 @@
+"""What each magic takes: the Docker CLI's flags, as one table.
+
+Nothing here acts. Groups of options that several commands share are tuples, so that a flag means
+the same everywhere. Words and letters are those of `docker <command> --help`.
+"""
+
+from dockerlab.notebook.options import Command, Option
+
+__all__ = [
+    "COMMANDS",
+    "COMPARE_RUNS",
+    "ENGINE",
+    "HISTORY",
+    "IMAGES",
+    "INSPECT",
+    "LOGS",
+    "PS",
+    "PULL",
+    "RM",
+    "RMI",
+    "RUN",
+    "STOP",
+]
+
+_QUIET = Option(name="quiet", short="q", help="only ids")
+_FILTER = Option(
+    name="filter", short="f", metavar="KEY=VALUE", is_list=True, help="only what matches"
+)
+_NO_TRUNC = Option(name="no-trunc", help="accepted; tables keep whole ids and show twelve digits")
+_PLATFORM = Option(name="platform", metavar="OS/ARCH", help="platform of the image, if many")
+
+_IDENTITY = (
+    Option(name="name", metavar="NAME", help="name of the container"),
+    Option(name="hostname", short="h", metavar="NAME", help="host name inside"),
+    Option(name="label", short="l", metavar="KEY=VALUE", is_list=True, help="a label"),
+)
+_LIFE = (
+    Option(name="detach", short="d", help="do not wait for the end"),
+    Option(name="rm", help="remove the container when it ends"),
+    Option(name="interactive", short="i", help="keep standard input open"),
+    Option(name="pull", metavar="WHEN", help="always, missing (default) or never"),
+)
+_PROCESS = (
+    Option(name="env", short="e", metavar="NAME=VALUE", is_list=True, help="a variable"),
+    Option(name="workdir", short="w", metavar="DIR", help="working directory inside"),
+    Option(name="user", short="u", metavar="USER", help="user name or id, and :group"),
+    Option(name="entrypoint", metavar="PROGRAM", help="replace the image's entrypoint"),
+)
+_LIMITS = (
+    Option(name="memory", short="m", metavar="BYTES", help="memory limit, such as 64m"),
+    Option(name="cpus", metavar="NUMBER", help="processors, such as 0.5"),
+    Option(name="pids-limit", metavar="COUNT", help="processes at most; -1 for no limit"),
+)
+_ISOLATION = (
+    Option(name="network", metavar="NETWORK", help="none, host, or a network's name"),
+    Option(name="net", metavar="NETWORK", help="the same as --network"),
+    Option(name="cap-add", metavar="CAPABILITY", is_list=True, help="give a capability"),
+    Option(name="cap-drop", metavar="CAPABILITY", is_list=True, help="take a capability"),
+    Option(name="read-only", help="root file system read-only"),
+)
+_TERMINAL = "a cell has no terminal: leave -t out, and give input with %%run_container"
+
+RUN = Command(
+    name="run_container",
+    summary="Run an image in a new container; as %%run_container, with the cell as its input.",
+    operands="IMAGE [COMMAND] [ARG...]",
+    options=(*_LIFE, *_IDENTITY, *_PROCESS, *_LIMITS, *_ISOLATION, _PLATFORM),
+    least=1,
+    ends_at_operand=True,
+    completes="image",
+    has_cell=True,
+    refused={"-t": _TERMINAL, "--tty": _TERMINAL},
+    examples=("%run_container hello-world", "%run_container --rm -m 64m busybox free -m"),
+)
+
+PULL = Command(
+    name="pull",
+    summary="Fetch an image from its registry into the local store.",
+    operands="IMAGE",
+    options=(
+        Option(name="quiet", short="q", help="no progress"),
+        _PLATFORM,
+        Option(name="all-tags", short="a", help="every tag of the repository"),
+    ),
+    least=1,
+    most=1,
+    completes="image",
+    examples=("%pull hello-world", "%pull -q debian:stable-slim"),
+)
+
+IMAGES = Command(
+    name="images",
+    summary="List the images in the local store, as a DataFrame.",
+    operands="[REPOSITORY[:TAG]]",
+    options=(
+        Option(name="all", short="a", help="intermediate images too"),
+        _QUIET,
+        _FILTER,
+        Option(name="digests", help="with the column digest"),
+        _NO_TRUNC,
+    ),
+    most=1,
+    completes="image",
+    examples=("%images", "df = %images --filter dangling=false"),
+)
+
+RMI = Command(
+    name="rmi",
+    summary="Remove images from the local store.",
+    operands="IMAGE [IMAGE...]",
+    options=(
+        Option(name="force", short="f", help="even when stopped containers use it"),
+        Option(name="no-prune", help="keep untagged parents"),
+    ),
+    least=1,
+    completes="image",
+    examples=("%rmi hello-world", "%rmi -f busybox debian"),
+)
+
+HISTORY = Command(
+    name="history",
+    summary="Show the steps that an image was made in, as a DataFrame.",
+    operands="IMAGE",
+    options=(_QUIET, _NO_TRUNC),
+    least=1,
+    most=1,
+    completes="image",
+    examples=("%history hello-world", "%history -q busybox"),
+)
+
+PS = Command(
+    name="ps",
+    summary="List containers, as a DataFrame: the running ones, or with -a all.",
+    options=(
+        Option(name="all", short="a", help="those that do not run, too"),
+        _QUIET,
+        Option(name="last", short="n", metavar="COUNT", help="the last ones created"),
+        Option(name="latest", short="l", help="the last one created"),
+        Option(name="size", short="s", help="with the bytes each has written"),
+        _FILTER,
+        _NO_TRUNC,
+    ),
+    most=0,
+    examples=("%ps -a", "df = %ps -a --filter status=exited"),
+)
+
+LOGS = Command(
+    name="logs",
+    summary="Show what a container has written.",
+    operands="CONTAINER",
+    options=(
+        Option(name="follow", short="f", help="go on until it ends, or you interrupt"),
+        Option(name="tail", short="n", metavar="LINES", help="only the last lines"),
+        Option(name="timestamps", short="t", help="with the time of each line"),
+        Option(name="since", metavar="TIME", help="from a time on, or from 10m ago"),
+        Option(name="until", metavar="TIME", help="up to a time"),
+    ),
+    least=1,
+    most=1,
+    completes="container",
+    examples=("%logs happy_hopper", "%logs -f -n 10 web"),
+)
+
+STOP = Command(
+    name="stop",
+    summary="Stop containers: ask their program to end, and end it when it does not.",
+    operands="CONTAINER [CONTAINER...]",
+    options=(
+        Option(name="time", short="t", metavar="SECONDS", help="patience, default 10"),
+        Option(name="timeout", metavar="SECONDS", help="the same as --time"),
+        Option(name="signal", short="s", metavar="SIGNAL", help="signal that asks"),
+    ),
+    least=1,
+    completes="container",
+    examples=("%stop web", "%stop -t 1 web worker"),
+)
+
+RM = Command(
+    name="rm",
+    summary="Remove containers, with what they have written.",
+    operands="CONTAINER [CONTAINER...]",
+    options=(
+        Option(name="force", short="f", help="kill those that run"),
+        Option(name="volumes", short="v", help="their anonymous volumes, too"),
+    ),
+    least=1,
+    completes="container",
+    examples=("%rm happy_hopper", "%rm -f web worker"),
+)
+
+INSPECT = Command(
+    name="inspect",
+    summary="Show everything that the engine knows of containers or images.",
+    operands="NAME [NAME...]",
+    options=(Option(name="type", metavar="KIND", help="container or image; default: either"),),
+    least=1,
+    completes="container",
+    examples=("%inspect hello-world", "facts = %inspect --type image hello-world"),
+)
+
+ENGINE = Command(
+    name="engine",
+    summary="Show the engine that the magics use, or choose another: docker, podman, a socket.",
+    operands="[NAME | SOCKET]",
+    most=1,
+    completes="engine",
+    examples=("%engine", "%engine docker"),
+)
+
+COMPARE_RUNS = Command(
+    name="compare_runs",
+    summary="Run an image cold and cached, in turn, and return the phases of each run as a table.",
+    operands="IMAGE [-- COMMAND [ARG...]]",
+    options=(
+        Option(name="runs", short="n", metavar="COUNT", help="of each temperature, default 10"),
+        Option(name="seed", metavar="NUMBER", help="of the random order, default 0"),
+    ),
+    least=1,
+    completes="image",
+    examples=("df = %compare_runs hello-world -n 10", "%compare_runs busybox -n 5 -- sh -c true"),
+)
+
+COMMANDS = {
+    command.name: command
+    for command in (
+        RUN,
+        PULL,
+        IMAGES,
+        RMI,
+        HISTORY,
+        PS,
+        LOGS,
+        STOP,
+        RM,
+        INSPECT,
+        ENGINE,
+        COMPARE_RUNS,
+    )
+}

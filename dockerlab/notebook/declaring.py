@@ -1,0 +1,61 @@
+"""How a command becomes a magic: its line is parsed, its help shown, its output silenceable.
+
+A magic's code is loaded when it is first used, so that loading the extension costs little:
+`declare` keeps only the name of the module that has it.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from IPython.core.magic import output_can_be_silenced
+
+from dockerlab.notebook.connection import Connection
+from dockerlab.notebook.options import Command
+from dockerlab.notebook.text import say
+
+__all__ = ["Lab", "declare"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """What every magic of one kernel is given.
+
+    Parameters
+    ----------
+    connection : Connection
+        The engine they use.
+    has_front_end : bool
+        A kernel runs this, and not a terminal or a script.
+    """
+
+    connection: Connection
+    has_front_end: bool = False
+
+
+def declare(lab: Lab, command: Command, module: str) -> Callable[..., Any]:
+    """Return the magic of a command.
+
+    Parameters
+    ----------
+    lab : Lab
+        Handed to the magic.
+    command : Command
+        What it takes; ``--help`` and ``%name?`` show its help.
+    module : str
+        Where the function of the command's name is: it is given the lab, the parsed line and, in
+        the cell form, the cell's body.
+    """
+
+    @output_can_be_silenced
+    def magic(line: str, *cell: str) -> Any:
+        arguments = command.parse(line)
+        if arguments.flag("help"):
+            say(command.help())
+            return None
+        return getattr(importlib.import_module(module), command.name)(lab, arguments, *cell)
+
+    magic.__doc__ = command.help()
+    magic.__name__ = command.name
+    return magic

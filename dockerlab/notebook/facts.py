@@ -1,0 +1,40 @@
+"""What `%inspect` and `%engine` return: a dictionary that is readable when it is shown."""
+
+import html
+import json
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["EngineFacts", "Facts"]
+
+_STYLE = (
+    "<style>.dockerlab-facts td {text-align: left !important; border: 0; padding: .1em 1em .1em 0}"
+    " .dockerlab-facts td:first-child {color: var(--jp-ui-font-color2, inherit)}</style>"
+)
+
+
+class Facts(dict[str, Any]):
+    """The engine's own JSON of one object: a tree in JupyterLab, indented text elsewhere."""
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        return {
+            "text/plain": json.dumps(self, indent=2, ensure_ascii=False, default=str),
+            "application/json": dict(self),
+        }
+
+
+class EngineFacts(dict[str, Any]):
+    """Facts about an engine, one a line."""
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        width = max((len(name) for name in self), default=0)
+        lines = [f"{name:<{width}}  {value}" for name, value in self.items()]
+        return {"text/plain": "\n".join(lines), "text/html": _table(self)}
+
+
+def _table(facts: Mapping[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><td>{html.escape(name)}</td><td>{html.escape(str(value))}</td></tr>"
+        for name, value in facts.items()
+    )
+    return f'<div class="dockerlab-facts">{_STYLE}<table>{rows}</table></div>'

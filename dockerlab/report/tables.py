@@ -1,0 +1,113 @@
+"""`Table`: a pandas DataFrame that shows its numbers in human units.
+
+It is a real DataFrame: the dtypes are numbers, times and categories, and every operation of pandas
+gives another `Table`. Only the two forms that Jupyter asks for are ours, HTML and text.
+"""
+
+import html
+from collections.abc import Callable, Hashable
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from dockerlab.report.cells import heading, shown, title
+
+__all__ = ["Table"]
+
+# Theme-neutral: JupyterLab's own variables, and what fits any background where they are missing.
+# Nothing sets a background that the text would not contrast with.
+STYLE = """<style>
+.dockerlab table {border-collapse: collapse; font-size: var(--jp-ui-font-size1, 13px);
+  color: var(--jp-ui-font-color1, inherit);}
+.dockerlab th, .dockerlab td {text-align: left !important; padding: .25em .9em .25em 0;
+  white-space: nowrap; max-width: 36em; overflow: hidden; text-overflow: ellipsis;
+  border: 0; border-bottom: 1px solid var(--jp-border-color2, rgba(128, 128, 128, .35));}
+.dockerlab th {font-weight: 600; color: var(--jp-ui-font-color2, inherit);}
+.dockerlab td.number {text-align: right !important; font-variant-numeric: tabular-nums;}
+.dockerlab td.id {font-family: var(--jp-code-font-family, monospace);}
+.dockerlab caption {caption-side: bottom; text-align: left; padding-top: .4em;
+  color: var(--jp-ui-font-color2, inherit);}
+</style>"""
+
+
+class Table(pd.DataFrame):
+    """A DataFrame that is shown with human units; see `report.cells` for the rule."""
+
+    @property
+    def _constructor(self) -> Callable[..., "Table"]:
+        return Table
+
+    def __repr__(self) -> str:
+        if self.empty:
+            return self._empty_sentence()
+        page, caption = self._page()
+        text = _as_text(page)
+        return f"{text}\n{caption}" if caption else text
+
+    def _repr_html_(self) -> str:
+        if self.empty:
+            return f'<div class="dockerlab">{html.escape(self._empty_sentence())}</div>'
+        page, caption = self._page()
+        return _as_html(page, caption)
+
+    def _page(self) -> tuple[pd.DataFrame, str]:
+        """Return the rows to show, and a sentence when these are not all."""
+        limit = int(pd.get_option("display.max_rows") or len(self))
+        plain = pd.DataFrame(self)
+        if not isinstance(plain.index, pd.RangeIndex):
+            plain = plain.reset_index()
+        if len(plain) <= limit:
+            return plain, ""
+        return plain.head(limit), f"the first {limit} of {len(plain)} rows"
+
+    def _empty_sentence(self) -> str:
+        return f"no {self.attrs.get('rows', 'rows')}"
+
+
+def _as_text(frame: pd.DataFrame) -> str:
+    """Lay the table out as the Docker CLI does: capitals above, three blanks between."""
+    now = datetime.now(UTC)
+    columns = [
+        [heading(name).upper(), *(shown(name, value, now) for value in frame[name])]
+        for name in frame.columns
+    ]
+    widths = [max(map(len, column)) for column in columns]
+    lines = [
+        "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in zip(*columns, strict=True)
+    ]
+    return "\n".join(lines)
+
+
+def _as_html(frame: pd.DataFrame, caption: str) -> str:
+    now = datetime.now(UTC)
+    head = "".join(f'<th scope="col">{html.escape(heading(name))}</th>' for name in frame.columns)
+    kinds = {name: _kind(name, frame[name]) for name in frame.columns}
+    rows = "".join(
+        "<tr>"
+        + "".join(
+            _cell(name, value, kinds[name], now)
+            for name, value in zip(frame.columns, row, strict=True)
+        )
+        + "</tr>"
+        for row in frame.itertuples(index=False, name=None)
+    )
+    foot = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    return (
+        f'<div class="dockerlab">{STYLE}<table>{foot}'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _kind(name: Hashable, column: "pd.Series[Any]") -> str:
+    if str(name).endswith("_id") or name in {"id", "layer"}:
+        return "id"
+    return "number" if pd.api.types.is_numeric_dtype(column.dtype) else "text"
+
+
+def _cell(name: Hashable, value: object, kind: str, now: datetime) -> str:
+    text = html.escape(shown(name, value, now))
+    exact = html.escape(title(name, value), quote=True)
+    hover = f' title="{exact}"' if exact else ""
+    return f'<td class="{kind}"{hover}>{text}</td>'
