@@ -45,8 +45,8 @@ _KINDS: dict[int, type[DockerlabError]] = {
     503: Unavailable,
 }
 
-_NO_SUCH_IMAGE = "No such image: "
-_NO_SUCH_CONTAINER = "No such container: "
+_NO_SUCH_IMAGE = "no such image: "
+_NO_SUCH_CONTAINER = "no such container: "
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def start_failure(error: DockerlabError, recorded_exit_code: int | None) -> Dock
     DockerlabError
         A StartFailure; or `error` itself where no start was tried (not found, conflict, …).
     """
-    if isinstance(error, (NotFound, Conflict, Unavailable, Unsupported)):
+    if isinstance(error, (NotFound, Unavailable, Unsupported)):
         return error
     text = error.message.lower()
     if recorded_exit_code == NOT_FOUND or (
@@ -132,7 +132,7 @@ def start_failure(error: DockerlabError, recorded_exit_code: int | None) -> Dock
         return CommandNotFound(error.message)
     if recorded_exit_code == NOT_EXECUTABLE or "permission denied" in text:
         return CommandNotExecutable(error.message)
-    return StartFailure(error.message)
+    return error if isinstance(error, Conflict) else StartFailure(error.message)
 
 
 def exit_code_of(error: DockerlabError) -> int:
@@ -141,13 +141,13 @@ def exit_code_of(error: DockerlabError) -> int:
 
 
 def _not_found(message: str) -> DockerlabError:
-    before, phrase, name = message.partition(_NO_SUCH_IMAGE)
-    if phrase and not before:
-        return ImageNotFound(name)
-    before, phrase, name = message.partition(_NO_SUCH_CONTAINER)
-    if phrase and not before:
-        return ContainerNotFound(name)
-    if "manifest" in message or "pull access denied" in message:
+    lowered = message.lower()
+    # Podman begins with a small letter, and ends with a second sentence.
+    if lowered.startswith(_NO_SUCH_IMAGE):
+        return ImageNotFound(message[len(_NO_SUCH_IMAGE) :].removesuffix(": image not known"))
+    if lowered.startswith(_NO_SUCH_CONTAINER):
+        return ContainerNotFound(message[len(_NO_SUCH_CONTAINER) :])
+    if "manifest" in lowered or "pull access denied" in lowered:
         return ManifestNotFound(message)
     return NotFound(message)
 

@@ -5,6 +5,7 @@ are registered *before* the start, so that no byte and no exit can be missed. Re
 and `_Run._foreground` in this order.
 """
 
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
@@ -172,10 +173,8 @@ class _Run:
         with ExitStack() as stack:
             with self._undone_unless_started():
                 with self._stopwatch.measure("attach"):
-                    connection = stack.enter_context(
-                        open_attach(self._session, self._container_id, stdin=source is not None)
-                    )
-                    condition: WaitCondition = "removed" if request.is_auto_removed else "next-exit"
+                    connection = stack.enter_context(self._attach(has_input=source is not None))
+                    condition: WaitCondition = "removed" if self._sees_removal else "next-exit"
                     watch = stack.enter_context(self._watch(condition))
                 started_s = self._start()
             talk = Conversation(connection, decoder, self._receive, source)
@@ -197,6 +196,21 @@ class _Run:
             if isinstance(exc, KeyboardInterrupt) or self._request.is_auto_removed:
                 self._remove()
             raise
+
+    @property
+    def _sees_removal(self) -> bool:
+        """Whether the answer to `wait` comes when the container is removed, with its exit status.
+
+        Podman answers 0 whatever the status was when it is asked to wait for the removal.
+        """
+        return self._request.is_auto_removed and self._session.engine != "podman"
+
+    def _attach(self, *, has_input: bool) -> socket.socket:
+        try:
+            return open_attach(self._session, self._container_id, stdin=has_input)
+        except DockerlabError as exc:
+            # Podman makes the process ready at the attach already, and fails there.
+            raise start_failure(exc, None) from exc
 
     def _watch(self, condition: WaitCondition) -> AbstractContextManager[ExitWatch]:
         return closing(ExitWatch(self._session, self._container_id, condition))
@@ -235,7 +249,7 @@ class _Run:
     def _go_on(self, talk: Conversation) -> Ended:
         """Go on after the engine has ended: our containers and their streams outlive it."""
         self._session = self._session.revive()
-        condition: WaitCondition = "removed" if self._request.is_auto_removed else "not-running"
+        condition: WaitCondition = "removed" if self._sees_removal else "not-running"
         with self._watch(condition) as watch:
             try:
                 return talk.until_exit(watch)
@@ -243,7 +257,7 @@ class _Run:
                 return self._stop(talk, watch)
 
     def _measure_exit(self, started_s: float, ended: Ended) -> None:
-        if not self._request.is_auto_removed:
+        if not self._sees_removal:
             self._stopwatch.add("exit", started_s, ended.exit_s)
             return
         # The engine answers when the container is gone; the end of its output is the nearest to its

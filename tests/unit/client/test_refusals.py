@@ -44,6 +44,12 @@ def test_each_status_has_its_kind(status: int, message: str, kind: type[Dockerla
     assert error.message == message
 
 
+def test_podman_s_words_for_a_missing_image_are_understood() -> None:
+    error = refusal(404, "no such image: docker.io/library/x: image not known")
+    assert isinstance(error, ImageNotFound)
+    assert error.message == "No such image: docker.io/library/x"
+
+
 def test_an_answer_without_words_still_says_something() -> None:
     assert refusal(500, " ").message == "the engine answered with HTTP status 500"
 
