@@ -55,7 +55,7 @@ def unshare(flags: int) -> None:
 
 
 def setns(fd: int, flags: int) -> None:
-    """Join the namespace of `fd`, or those in `flags` of a process's pidfd (Linux 5.8). setns(2)."""
+    """Join the namespace of `fd`, or those in `flags` of a pidfd's process. setns(2)."""
     if _LIBC.setns(ctypes.c_int(fd), ctypes.c_int(flags)) < 0:
         _fail("")
 
@@ -115,7 +115,7 @@ def fsmount(fs_fd: int, attributes: int) -> int:
 
 
 def open_tree(directory_fd: int, path: str, flags: int) -> int:
-    """Open, or with ``OPEN_TREE_CLONE`` copy, the mount at `path`; the caller closes. open_tree(2)."""
+    """Open, or with ``OPEN_TREE_CLONE`` copy, a mount; the caller closes. open_tree(2)."""
     flags |= constants.OPEN_TREE_CLOEXEC
     if not path:
         flags |= constants.AT_EMPTY_PATH
@@ -163,8 +163,9 @@ def filesystem_type(fd: int) -> int:
     buffer = ctypes.create_string_buffer(256)
     if _LIBC.fstatfs(ctypes.c_int(fd), buffer) < 0:
         _fail("")
-    (magic,) = struct.unpack_from("=l" if struct.calcsize("l") == 4 else "=q", buffer)
-    return int(magic)
+    # f_type is the first member, a long of the machine.
+    magic: int = struct.unpack_from("@l", buffer)[0]
+    return magic
 
 
 def fstat(fd: int) -> os.stat_result:
@@ -190,6 +191,11 @@ def symlinkat(text: str, directory_fd: int, name: str) -> None:
 def chownat(directory_fd: int, name: str, uid: int, gid: int) -> None:
     """Change the owner of a file below an open directory, never of a link's target. fchownat(2)."""
     os.chown(name, uid, gid, dir_fd=directory_fd, follow_symlinks=False)
+
+
+def write(fd: int, data: bytes) -> None:
+    """Write a small file of the kernel in one go. write(2)."""
+    os.write(fd, data)
 
 
 def close(fd: int) -> None:

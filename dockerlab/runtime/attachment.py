@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     class Owner(Protocol):
         """What an attachment tells the streams that it belongs to."""
 
-        has_room: bool
+        @property
+        def has_room(self) -> bool:
+            """Tell whether more input may be given."""
 
         def feed(self, data: bytes) -> None:
             """Take input for the process."""
@@ -66,7 +68,7 @@ class Attachment:
     def __init__(self, loop: Loop, fd: int, request: dict[str, Any], owner: Owner) -> None:
         self._loop = loop
         self._sock = socket.socket(fileno=fd)
-        self._sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        self._sock.setblocking(False)
         self._owner = owner
         self._streams = {stream for stream, name in ((1, "stdout"), (2, "stderr")) if request[name]}
         self._is_multiplexed = bool(request["is_multiplexed"])
@@ -105,11 +107,7 @@ class Attachment:
         if self._sock.fileno() < 0:
             return
         self._loop.forget(self._sock.fileno())
-        try:
-            # The client must see the end, also when somebody else still has a copy of the socket.
-            self._sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it was not connected any more
+        _shut_down(self._sock)
         self._sock.close()
         self._queue.clear()
         self.queued_bytes = 0
@@ -183,8 +181,16 @@ class Attachment:
             sent -= len(head)
 
     def _hang_up(self) -> None:
-        """The client does not read any more: what it has sent before still counts."""
+        """Let go of a client that does not read any more; what it has sent before still counts."""
         gave_input, self._gives_input = self._gives_input, False
         self.drop()
         if gave_input:
             self._owner.end_of_input()
+
+
+def _shut_down(sock: socket.socket) -> None:
+    """Let the client see the end, also when somebody else still has a copy of the socket."""
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return  # it was not connected any more

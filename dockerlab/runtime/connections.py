@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dockerlab.runtime.loop import Loop
 
-    Handler = Callable[["Connections", socket.socket, dict[str, Any], list[int]], None]
+    Handler = Callable[[socket.socket, dict[str, Any], list[int]], None]
 
 __all__ = ["Connections"]
 
@@ -34,8 +34,8 @@ class Connections:
     Parameters
     ----------
     run_dir : str
-        Made with mode 0700; the socket in it gets 0600. Only root, or the engine's user, may talk to
-        a monitor.
+        Made with mode 0700; the socket in it gets 0600. Only root, or the engine's user, may talk
+        to a monitor.
     handle : callable
         Gets each message with its descriptors, which it owns.
     """
@@ -116,7 +116,7 @@ class Connections:
         if message is None:
             self._drop(sock)
         else:
-            self._handle(self, sock, message, fds)
+            self._handle(sock, message, fds)
 
     def _drop(self, sock: socket.socket) -> None:
         if sock.fileno() >= 0:

@@ -10,7 +10,6 @@ import os
 
 from dockerlab.kernel import constants, syscalls
 from dockerlab.runtime import mounts, namespaces, protocol, rootfs, terminal, workload
-from dockerlab.runtime.inside import Held, open_path
 from dockerlab.runtime.protocol import Step, StepFailure
 from dockerlab.runtime.zygote import block_imports, describe
 
@@ -18,7 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
-    from typing import Any
 
     from dockerlab.oci.runtimespec import Spec
     from dockerlab.runtime.rootfs import Overlay
@@ -35,14 +33,14 @@ class Init:
     Parameters
     ----------
     mount_point : str
-        An empty directory of the host; the overlay is mounted on it in our own mount namespace only.
+        An empty directory of the host; the overlay is there in our own mount namespace only.
     stdio : list of int
         Descriptors for 0, 1 and 2; -1 is /dev/null, and all are ignored with a terminal.
     install_filter : callable
         Installs the seccomp filter; does nothing without one.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of one process, named at the only call
+    def __init__(
         self,
         *,
         sync: socket.socket,
@@ -82,13 +80,12 @@ class Init:
         self._set_hostname()
         root_fd = self._mount_root()
         self._perform(mounts.plan_mounts(self._spec), root_fd)
-        self._set_sysctls(root_fd)
         cgroup_folders = self._wait_for_cgroup(root_fd)
         with Step("namespaces"):
             namespaces.leave_cgroup(namespaces_)
         self._perform(mounts.plan_cgroups(self._spec, cgroup_folders), root_fd)
         self._enter_root(root_fd)
-        # As: before. Root: the container's; no descriptor of the host but the sync socket and stdio.
+        # As: before. Root: the container's; of the host only the sync socket and stdio are open.
         os.umask(0o022)
         user = self._spec.get("annotations", {}).get(USER_ANNOTATION)
         identity = workload.find_identity(self._process, user)
@@ -119,17 +116,6 @@ class Init:
         for operation in plan:
             with Step(operation.step, operation.path):
                 operation.perform(syscalls, root_fd)
-
-    def _set_sysctls(self, root_fd: int) -> None:
-        for key, value in self._spec["linux"].get("sysctl", {}).items():
-            path = f"/proc/sys/{key.replace('.', '/')}"
-            with (
-                Step("sysctl", key),
-                Held(
-                    syscalls, open_path(syscalls, root_fd, path, follow=False, flags=os.O_WRONLY)
-                ) as fd,
-            ):
-                os.write(fd, value.encode())
 
     def _wait_for_cgroup(self, root_fd: int) -> list[list[str]]:
         """Tell the monitor that the root is ready; go on when it has us in our cgroup."""
@@ -162,9 +148,9 @@ def report_failure(sync: socket.socket, body: Callable[[], None]) -> None:
         body()
     except StepFailure as failure:
         protocol.send(sync, failure.to_message())
-    except Exception as error:  # noqa: BLE001 - the top of a process: nobody else could tell it
-        failure = StepFailure("internal", 0, "", describe(error).strip())
-        protocol.send(sync, failure.to_message())
+    except Exception as error:
+        internal = StepFailure("internal", 0, "", describe(error).strip())
+        protocol.send(sync, internal.to_message())
 
 
 def connect_stdio(stdio: list[int], slave: int, identity: workload.Identity) -> None:

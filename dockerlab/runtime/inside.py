@@ -69,6 +69,9 @@ if TYPE_CHECKING:
         def chownat(self, directory_fd: int, name: str, uid: int, gid: int) -> None:
             """fchownat(2)."""
 
+        def write(self, fd: int, data: bytes) -> None:
+            """write(2)."""
+
         def close(self, fd: int) -> None:
             """close(2)."""
 

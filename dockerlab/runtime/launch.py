@@ -75,7 +75,7 @@ class Zygote:
             raise EngineFailure(f"cannot start the zygote: {error}") from error
 
     @classmethod
-    def _start(  # noqa: PLR0913 - the five things that an execve of it needs
+    def _start(
         cls,
         executable: str,
         memory_fd: int | None,
@@ -121,7 +121,7 @@ class Zygote:
             raise EngineFailure("the zygote ended before it was ready; the engine's log says why")
 
     def submit(self, job: str, args: dict[str, Any], fds: Sequence[int] = ()) -> None:
-        """Have a child forked that runs `job`; the descriptors are copied, the caller keeps its own.
+        """Have a child forked that runs `job`; the caller keeps its own descriptors.
 
         Raises
         ------

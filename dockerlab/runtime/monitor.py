@@ -17,7 +17,7 @@ from dockerlab.kernel import syscalls
 from dockerlab.runtime import namespaces, seccomp
 from dockerlab.runtime.cgroups.tree import detect
 from dockerlab.runtime.connections import Connections
-from dockerlab.runtime.enter import Enter
+from dockerlab.runtime.execs import Execs
 from dockerlab.runtime.exitrecord import write_exit_record
 from dockerlab.runtime.init import Init
 from dockerlab.runtime.jsonlog import JsonFileLog
@@ -25,6 +25,7 @@ from dockerlab.runtime.loop import Loop
 from dockerlab.runtime.protocol import Step, StepFailure
 from dockerlab.runtime.stdio import Stdio
 from dockerlab.runtime.supervised import Pipes, Supervised, fork
+from dockerlab.runtime.zygote import describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,13 +72,17 @@ class Monitor:
         self._connections.add(socket.socket(fileno=control))
         self._waiting = attachments
         self._timings = {"received": received_s}
-        self._execs: dict[str, Supervised] = {}
+        self._execs = Execs(
+            self._loop,
+            self._tell,
+            join_cgroup=self._join_own_cgroup,
+            install_filter=self._install_filter,
+        )
         self._init: Supervised | None = None
         self._tree: CgroupTree | None = None
         self._cgroup_path = ""
         self._mount_namespace = -1
         self._started_ns = 0
-        self._spec: Spec | None = None
         self._filter: bytes | None = None
         self._sent_bytes = 0
 
@@ -86,7 +91,7 @@ class Monitor:
         try:
             self._start()
         except StepFailure as failure:
-            self._fail(failure)
+            self._tell(failure.to_message())
         else:
             self._loop.run()
         self._clean_up()
@@ -97,7 +102,6 @@ class Monitor:
         bundle = self._args["bundle"]
         with Step("bundle", bundle):
             spec: Spec = json.loads(_read(os.path.join(bundle, "config.json")) or b"{}")
-            self._spec = spec
             self._filter = _load_filter(bundle, spec)
             self._connections.listen()
         stdio, pipes = self._make_stdio()
@@ -158,7 +162,7 @@ class Monitor:
                 seccomp.install(self._filter)
 
     def _first_byte(self, monotonic_s: float) -> None:
-        self._connections.broadcast({"type": "output", "monotonic_s": monotonic_s})
+        self._tell({"type": "output", "monotonic_s": monotonic_s})
 
     # ------------------------------------------------------------------- what init's observer calls
 
@@ -180,7 +184,7 @@ class Monitor:
         """Tell that the program runs."""
         self._timings["executed"] = time.monotonic()
         self._started_ns = time.time_ns()
-        self._connections.broadcast(
+        self._tell(
             {
                 "type": "started",
                 "pid": self._init.pid if self._init else 0,
@@ -191,7 +195,7 @@ class Monitor:
 
     def failed(self, failure: StepFailure) -> None:
         """Tell that there will be no program."""
-        self._fail(failure)
+        self._tell(failure.to_message())
         self._loop.stop()
 
     def exited(self, exit_code: int) -> None:
@@ -205,112 +209,75 @@ class Monitor:
             "finished_ns": init.finished_ns,
             "monotonic_s": init.finished_s,
         }
-        settle = write_exit_record(self._args["exit_file"], record)
-        self._connections.broadcast({"type": "exited", **record})
+        try:
+            settle = write_exit_record(self._args["exit_file"], record)
+        except OSError as error:
+            # Whoever listens shall know it all the same.
+            _log(f"the exit record of {self._args['id']} is not written: {error.strerror}")
+            settle = _nothing
+        self._tell({"type": "exited", **record})
         settle()
-        self._await_clients()
+        for stdio in self._streams():
+            stdio.on_alone = self._stop_when_alone
+        self._sent_bytes = -1
+        self._see_off()
 
-    def _await_clients(self) -> None:
-        stdio = self._init.stdio if self._init else None
-        if stdio is None or not stdio.has_clients:
+    def _streams(self) -> list[Stdio]:
+        return [*self._execs.streams, *([self._init.stdio] if self._init else [])]
+
+    def _stop_when_alone(self) -> None:
+        if not any(stdio.has_clients for stdio in self._streams()):
             self._loop.stop()
-            return
-        if stdio.queued_bytes == self._sent_bytes:
-            stdio.drop_clients()
-        self._sent_bytes = stdio.queued_bytes
-        self._loop.call_later(_FAREWELL_S if stdio.has_clients else 0, self._await_clients)
 
-    def _fail(self, failure: StepFailure) -> None:
-        self._connections.broadcast(failure.to_message())
+    def _see_off(self) -> None:
+        """Give every client time, as long as any of them goes on reading."""
+        queued = sum(stdio.queued_bytes for stdio in self._streams())
+        if queued == self._sent_bytes:
+            for stdio in self._streams():
+                stdio.drop_clients()
+        self._sent_bytes = queued
+        self._stop_when_alone()
+        self._loop.call_later(_FAREWELL_S, self._see_off)
 
     # ---------------------------------------------------------------------------------- messages
 
-    def _handle(
-        self, connections: Connections, sock: socket.socket, message: dict[str, Any], fds: list[int]
-    ) -> None:
-        kind = message.get("type")
+    def _handle(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+        try:
+            self._dispatch(sock, message, fds)
+        except Exception as error:  # noqa: BLE001 - a bad message must not end the supervision
+            _log(f"{self._args['id']}: {message.get('type')}: {describe(error)}")
+
+    def _dispatch(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
         init = self._init
-        if init is None:
-            _close(fds)
-        elif kind == "attach":
-            init.stdio.attach(fds[0], message)
-        elif kind == "kill":
-            init.kill(message["signal"])
-        elif kind == "resize":
-            target = self._execs.get(message["exec_id"]) if "exec_id" in message else init
-            if target is not None:
-                target.stdio.resize(message["rows"], message["columns"])
-        elif kind == "state":
-            connections.send(
-                sock,
-                {
-                    "type": "state",
+        match message["type"]:
+            case "attach" if init and fds:
+                init.stdio.attach(fds[0], message)
+            case "exec" if init:
+                self._execs.start(message, fds, init)
+            case "kill" if init:
+                init.kill(message["signal"])
+            case "resize" if "exec_id" in message:
+                self._execs.resize(message["exec_id"], message["rows"], message["columns"])
+            case "resize" if init:
+                init.stdio.resize(message["rows"], message["columns"])
+            case "state" if init:
+                state = {
                     "pid": init.pid,
                     "started_ns": self._started_ns,
                     "exit_code": init.exit_code,
-                },
-            )
-        elif kind == "exec":
-            self._exec(message, fds)
-        else:
-            _close(fds)
+                }
+                self._connections.send(sock, {"type": "state", **state})
+            case _:
+                for fd in fds:
+                    os.close(fd)
 
-    def _exec(self, message: dict[str, Any], fds: list[int]) -> None:
-        observer = _ExecObserver(self, message["exec_id"], message.get("exit_file", ""))
-        try:
-            if self._init is None or not self._init.is_running:
-                raise StepFailure("fork", 0, "", "the container is not running")
-            with Step("fork"):
-                self._execs[message["exec_id"]] = self._fork_exec(message, fds, observer)
-        except StepFailure as failure:
-            _close(fds)
-            observer.on_failed(failure)
-
-    def _fork_exec(
-        self, message: dict[str, Any], fds: list[int], observer: _ExecObserver
-    ) -> Supervised:
-        process = message["process"]
-        terminal = bool(message["terminal"])
-        process["terminal"] = terminal
-        pipes = None if terminal else Pipes(has_input=message.get("open_stdin", False))
-        sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        enter = Enter(
-            sync=theirs,
-            init_pid=self._init.pid if self._init else 0,
-            process=process,
-            user=message.get("user"),
-            stdio=pipes.theirs if pipes else [-1, -1, -1],
-            join_cgroup=self._join_own_cgroup,
-            install_filter=self._install_filter,
-        )
-        pid = fork(enter.run)
-        theirs.close()
-        stdio = Stdio(self._loop, ends_with_client=not terminal, log=None, on_first_byte=None)
-        while fds:
-            stdio.attach(fds.pop(0), message["attachments"].pop(0))
-        if pipes:
-            pipes.close_theirs()
-            stdio.connect_pipes(pipes.stdin, pipes.sources)
-        return Supervised(self._loop, pid, sync, stdio, observer)
+    def _tell(self, message: dict[str, Any]) -> None:
+        self._connections.broadcast(message)
 
     def _join_own_cgroup(self) -> None:
         if self._tree is not None:
             # 0 is the process that writes.
             self._tree.join(self._cgroup_path, 0)
-
-    # --------------------------------------------------------------- what exec's observers call
-
-    def exec_ended(self, exec_id: str) -> None:
-        """Forget an exec; its clients are seen off by its streams."""
-        self._execs.pop(exec_id, None)
-
-    def tell(self, message: dict[str, Any]) -> None:
-        """Send a message to everybody who is connected."""
-        self._connections.broadcast(message)
-
-    def pid_of(self, exec_id: str) -> int:
-        """Return the pid of an exec's process, as the host sees it."""
-        return self._execs[exec_id].pid
 
     # --------------------------------------------------------------------------------------- end
 
@@ -320,11 +287,12 @@ class Monitor:
             os.waitpid(self._init.pid, 0)
         if self._mount_namespace >= 0:
             os.close(self._mount_namespace)
-        if self._tree is not None and self._cgroup_path:
-            self._tree.kill(self._cgroup_path)
-            self._tree.remove(self._cgroup_path)
-        _close(self._waiting)
-        self._connections.close()
+        try:
+            if self._tree is not None and self._cgroup_path:
+                self._tree.kill(self._cgroup_path)
+                self._tree.remove(self._cgroup_path)
+        finally:
+            self._connections.close()
 
 
 class _InitObserver:
@@ -346,34 +314,6 @@ class _InitObserver:
         self._monitor.exited(exit_code)
 
 
-class _ExecObserver:
-    """Tells of one exec, and records its end."""
-
-    def __init__(self, monitor: Monitor, exec_id: str, exit_file: str) -> None:
-        self._monitor = monitor
-        self._exec_id = exec_id
-        self._exit_file = exit_file
-
-    def on_mounted(self, fds: list[int]) -> None:
-        _close(fds)  # an exec mounts nothing
-
-    def on_started(self) -> None:
-        pid = self._monitor.pid_of(self._exec_id)
-        self._monitor.tell({"type": "exec_started", "exec_id": self._exec_id, "pid": pid})
-
-    def on_failed(self, failure: StepFailure) -> None:
-        self._monitor.exec_ended(self._exec_id)
-        message = failure.to_message()
-        self._monitor.tell({**message, "type": "exec_failed", "exec_id": self._exec_id})
-
-    def on_exited(self, exit_code: int) -> None:
-        self._monitor.exec_ended(self._exec_id)
-        if self._exit_file:
-            write_exit_record(self._exit_file, {"exit_code": exit_code})()
-        message = {"type": "exec_exited", "exec_id": self._exec_id, "exit_code": exit_code}
-        self._monitor.tell(message)
-
-
 def _load_filter(bundle: str, spec: Spec) -> bytes | None:
     """Return the seccomp program: the cached one, else compiled from the spec; None without one."""
     if "seccomp" not in spec["linux"]:
@@ -391,6 +331,10 @@ def _read(path: str) -> bytes:
         return b""
 
 
-def _close(fds: list[int]) -> None:
-    for fd in fds:
-        os.close(fd)
+def _log(line: str) -> None:
+    """Write a line to the engine's log, which is our standard error."""
+    os.write(2, f"{line.rstrip()}\n".encode("utf-8", "replace"))
+
+
+def _nothing() -> None:
+    """Do nothing."""

@@ -1,9 +1,9 @@
 """The mounts of a container as a list of values: planned first, performed afterwards.
 
-`plan_mounts` is pure; each operation can say what it is (`describe`) and do it (`perform`) through a
-kernel that tests replace. Only the newer mount calls are used (fsopen(2) to move_mount(2)): a mount
-is made while it is nowhere, and then attached to a descriptor, so that no path is resolved twice.
-The order is the spec's; where it differs, the reason is beside it.
+`plan_mounts` is pure; each operation can say what it is (`describe`) and do it (`perform`) through
+a kernel that tests replace. Only the newer mount calls are used (fsopen(2) to move_mount(2)): a
+mount is made while it is nowhere, and then attached to a descriptor, so that no path is resolved
+twice. The order is the spec's; where it differs, the reason is beside it.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class Bind:
         return f"bind {self._source} on {self.path} {kind}"
 
     def perform(self, kernel: Kernel, root_fd: int) -> None:
-        """Copy the host's mount and attach the copy; the mount point is made where it is missing."""
+        """Attach a copy of the host's mount; the mount point is made where it is missing."""
         options = self._options
         flags = constants.OPEN_TREE_CLONE | (constants.AT_RECURSIVE if options.recursive else 0)
         with Held(kernel, kernel.open_tree(constants.AT_FDCWD, self._source, flags)) as tree_fd:
@@ -233,6 +233,8 @@ def plan_mounts(spec: Spec) -> list[Operation]:
         if mount["destination"] == "/dev":
             # At once: what is mounted below /dev afterwards must find our own directory.
             plan.append(rootfs.Devices(linux.get("devices", [])))
+    # Before /proc/sys is read-only.
+    plan += [rootfs.Sysctl(key, value) for key, value in linux.get("sysctl", {}).items()]
     plan += [rootfs.ReadonlyPath(path) for path in linux.get("readonlyPaths", [])]
     plan += [rootfs.MaskedPath(path) for path in linux.get("maskedPaths", [])]
     return plan

@@ -57,7 +57,7 @@ def leave(namespaces: list[Namespace]) -> None:
 
 
 def leave_cgroup(namespaces: list[Namespace]) -> None:
-    """Make the cgroup that this process is in now the root of what it sees. cgroup_namespaces(7)."""
+    """Make this process's cgroup the root of what it sees. cgroup_namespaces(7)."""
     if any(namespace["type"] == "cgroup" for namespace in namespaces):
         syscalls.unshare(constants.CLONE_NEWCGROUP)
 
@@ -65,7 +65,7 @@ def leave_cgroup(namespaces: list[Namespace]) -> None:
 def join(pid: int) -> None:
     """Enter every namespace of a running process but its user and pid namespaces.
 
-    The root and the working directory become those of its mount namespace. setns(2), since Linux 5.8
+    Root and working directory become those of its mount namespace. setns(2), since Linux 5.8
     """
     pidfd = os.pidfd_open(pid)
     try:

@@ -5,7 +5,7 @@ One JSON object a datagram on a SEQPACKET socket, descriptors beside it (SCM_RIG
     daemon                 zygote
     ------                 ------
                     <--    {"type": "ready", "pid"}
-    {"job", "args"} -->    forks a child, which owns the descriptors       [+ fds]
+    {"job", "args"} -->    forks a child, which owns the descriptors [+ fds]
 
     daemon                 monitor                        init (PID 1 until execve)
     ------                 -------                        ----
@@ -13,15 +13,16 @@ One JSON object a datagram on a SEQPACKET socket, descriptors beside it (SCM_RIG
                            namespace                -->
                            makes the cgroup,              leaves the other namespaces,
                            puts init into it              mounts
-                                                    <--   {"type": "mounted", "monotonic_s"}  [+ terminal]
-                           {"type": "go"}           -->   cgroup namespace, pivot_root, identity
+                                                    <--   {"type": "mounted"} [+ namespace, terminal]
+                           {"type": "go", "cgroups"} -->  cgroup namespace, pivot_root, identity
                                                     <--   {"type": "executing"}
                                                           execve closes the socket
                     <--    {"type": "started", "pid", "started_ns", "timings"}
                                                     <--   {"type": "failed", "step", "errno", …}
                     <--    {"type": "failed", "step", "errno", "path", "message"}
                     <--    {"type": "output", "monotonic_s"}        at the first byte
-    attach [+ fd]   -->    {"type": "attach", "stdin", "stdout", "stderr", "is_multiplexed", "leftover"}
+    attach [+ fd]   -->    {"type": "attach", "stdin", "stdout", "stderr", "is_multiplexed",
+                            "leftover"}
     kill            -->    {"type": "kill", "signal"}
     resize          -->    {"type": "resize", "rows", "columns", "exec_id"?}
     state           -->    {"type": "state"}
@@ -30,7 +31,8 @@ One JSON object a datagram on a SEQPACKET socket, descriptors beside it (SCM_RIG
                     <--    {"type": "exec_started", "exec_id", "pid"}
                     <--    {"type": "exec_failed", "exec_id", "step", "errno", "path", "message"}
                     <--    {"type": "exec_exited", "exec_id", "exit_code"}
-                    <--    {"type": "exited", "exit_code", "oom_killed", "finished_ns", "monotonic_s"}
+                    <--    {"type": "exited", "exit_code", "oom_killed", "finished_ns",
+                            "monotonic_s"}
 
 The monitor answers on the socket that came with its job and on every connection to its
 ``monitor.sock``. ``exited`` follows the exit record on disk, never the other way round. Whoever

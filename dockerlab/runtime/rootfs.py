@@ -1,7 +1,7 @@
 """The root of a container: overlay, /dev, masked and read-only paths, pivot_root.
 
-Reading order: `mount_overlay`, then the operations of the plan (`Devices`, `ReadonlyPath`,
-`MaskedPath`), then `pivot`. What is mounted where is `runtime.mounts`.
+Reading order: `mount_overlay`, then the operations of the plan (`Devices`, `Sysctl`,
+`ReadonlyPath`, `MaskedPath`), then `pivot`. What is mounted where is `runtime.mounts`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         work: str
 
 
-__all__ = ["Devices", "MaskedPath", "ReadonlyPath", "is_directory", "mount_overlay", "pivot"]
+__all__ = ["Devices", "MaskedPath", "ReadonlyPath", "Sysctl", "is_directory", "mount_overlay", "pivot"]
 
 _NULL_DEVICE = os.makedev(1, 3)
 _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR})
@@ -132,6 +132,27 @@ class Devices:
                 kernel.chownat(parent_fd, name, uid, gid)
 
 
+class Sysctl:
+    """A kernel parameter of the container's own namespaces."""
+
+    step = "sysctl"
+
+    def __init__(self, key: str, value: str) -> None:
+        self.path = key
+        self._value = value
+
+    def describe(self) -> str:
+        """Return the step as a line of text."""
+        return f"set {self.path} to {self._value}"
+
+    def perform(self, kernel: Kernel, root_fd: int) -> None:
+        """Write it below the container's /proc/sys."""
+        path = f"/proc/sys/{self.path.replace('.', '/')}"
+        fd = open_path(kernel, root_fd, path, follow=False, flags=os.O_WRONLY)
+        with Held(kernel, fd):
+            kernel.write(fd, self._value.encode())
+
+
 class ReadonlyPath:
     """A path that can be read but not written, with everything below it."""
 
@@ -204,7 +225,7 @@ def _null_device(kernel: Kernel, root_fd: int) -> int:
 
 
 def pivot(root_fd: int) -> None:
-    """Make the directory the root and let the host's files go. pivot_root(2), "pivot_root(".", ".")".
+    """Make the directory the root and let the host's files go. pivot_root(2).
 
     Afterwards no path and no descriptor of this process leads to the host's files.
     """

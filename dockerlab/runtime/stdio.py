@@ -47,6 +47,11 @@ class Stdio:
         Owned and closed here.
     on_first_byte : callable
         Called once, with the monotonic time in seconds.
+
+    Attributes
+    ----------
+    on_alone : callable or None
+        Called when the last client is gone.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class Stdio:
         self._log = log
         self._on_first_byte = on_first_byte
         self._attachments: list[Attachment] = []
+        self.on_alone: Callable[[], None] | None = None
         self._sources: dict[int, int] = {}
         self._terminal = -1
         self._stdin = -1
@@ -88,7 +94,7 @@ class Stdio:
         """
         self._sources = dict(sources)
         for fd in (*sources, *([stdin] if stdin >= 0 else [])):
-            os.set_blocking(fd, False)  # noqa: FBT003 - the standard library's own signature
+            os.set_blocking(fd, False)
         self._connect_input(stdin)
         self._watch_sources()
 
@@ -188,12 +194,17 @@ class Stdio:
         """Forget a client."""
         self._attachments.remove(attachment)
         self.drained()
+        if not self._attachments and self.on_alone is not None:
+            self.on_alone()
 
     # -------------------------------------------------------------------------------- output side
 
     def _watch_sources(self) -> None:
         for fd in self._sources:
-            self._loop.watch(fd, READABLE, lambda _, fd=fd: self._source_ready(fd))
+            self._loop.watch(fd, READABLE, self._source_handler(fd))
+
+    def _source_handler(self, fd: int) -> Callable[[int], None]:
+        return lambda _events: self._source_ready(fd)
 
     def _source_ready(self, fd: int) -> None:
         if fd in self._sources and self._read(fd) and self._slowest() > _CONGESTED_BYTES:

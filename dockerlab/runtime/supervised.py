@@ -28,16 +28,16 @@ if TYPE_CHECKING:
         """Whom a process tells what happens to it."""
 
         def on_mounted(self, fds: list[int]) -> None:
-            """Its root is ready; the observer owns the descriptors and must answer "go"."""
+            """Answer "go", for its root is ready; the observer owns the descriptors."""
 
         def on_started(self) -> None:
-            """The program was executed."""
+            """Note that the program was executed."""
 
         def on_failed(self, failure: StepFailure) -> None:
-            """A step failed; the process is gone."""
+            """Note that a step failed; the process is gone."""
 
         def on_exited(self, exit_code: int) -> None:
-            """The program has ended, and its output is read to the end."""
+            """Note that the program has ended, and that its output is read to the end."""
 
 
 __all__ = ["Pipes", "Supervised", "fork"]
@@ -77,9 +77,9 @@ class Pipes:
 def fork(body: Callable[[], None]) -> int:
     """Fork a child whose whole life is `body`; return its pid."""
     pid = os.fork()
-    if pid:
-        return pid
-    run_child(body)
+    if pid == 0:
+        run_child(body)
+    return pid
 
 
 class Supervised:

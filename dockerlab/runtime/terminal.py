@@ -1,8 +1,8 @@
 """The terminal of a container: a pair of the container's own /dev/pts.
 
 Made inside, so that it is listed there and ttyname(3) works; the master side goes to the monitor.
-Descriptors only: `/dev/console` and `/dev/ptmx` are names that an image or an earlier process may have
-turned into something else (CVE-2025-52565). See pty(7), pts(4).
+Descriptors only: `/dev/console` and `/dev/ptmx` are names that an image or an earlier process may
+have turned into something else (CVE-2025-52565). See pty(7), pts(4).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PTMX_DEVICE = os.makedev(5, 2)
 
 
 def open_pair(root_fd: int) -> tuple[int, int]:
-    """Return master and slave of a new terminal of the devpts below `root_fd`; the caller closes."""
+    """Return master and slave of a new terminal of the root's devpts; the caller closes."""
     flags = os.O_RDWR | os.O_NOCTTY
     master = open_path(syscalls, root_fd, "/dev/pts/ptmx", follow=False, flags=flags)
     found = os.fstat(master)

@@ -1,8 +1,8 @@
 """The last steps before a process is no longer ours: user, limits, privileges, execve.
 
-Shared by a container's first process (`runtime.init`) and by an exec (`runtime.enter`), so that both
-have the same restrictions. Everything here happens inside the container's root. The order is that of
-capabilities(7) and of runc; where it matters, the reason is at the step.
+Shared by a container's first process (`runtime.init`) and by an exec (`runtime.enter`), so that
+both have the same restrictions. Everything here happens inside the container's root. The order is
+that of capabilities(7) and of runc; where it matters, the reason is at the step.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def execute(process: Process, identity: Identity, keep_fd: int) -> None:
     error = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
     for candidate in _candidates(args[0], search):
         try:
-            os.execve(candidate, args, env)
+            os.execve(candidate, args, env)  # noqa: S606 - no shell is the point
         except OSError as caught:
             # As execvp(3): a file that may not be executed is remembered, a better one sought.
             if caught.errno in (errno.ENOENT, errno.ENOTDIR):

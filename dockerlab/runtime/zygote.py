@@ -36,13 +36,13 @@ def serve(sock_fd: int, jobs: dict[str, Job]) -> None:
     syscalls.close_range(3, sock_fd - 1)
     syscalls.close_range(sock_fd + 1)
     sock = socket.socket(fileno=sock_fd)
-    sock.set_inheritable(False)  # noqa: FBT003 - the standard library's own signature
+    sock.set_inheritable(False)
     syscalls.set_process_name("dl-zygote")
     # A child must not be killed, or kill its container, because a terminal sent SIGINT to us all.
     os.setsid()
     _leave_mount_namespace()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    # What is loaded now is shared with every child: no collection may touch, and so copy, its pages.
+    # What is loaded now is shared with every child: no collection may touch, and copy, its pages.
     gc.collect()
     gc.disable()
     gc.freeze()
@@ -82,7 +82,7 @@ def run_child(body: Callable[[], None]) -> NoReturn:
     try:
         body()
         code = 0
-    except BaseException as error:  # noqa: BLE001 - the top of a process: beyond it is the parent's stack
+    except BaseException as error:  # noqa: BLE001 - the top of a process: behind it is nobody
         os.write(2, describe(error).encode("utf-8", "replace"))
     finally:
         os._exit(code)

@@ -1,0 +1,136 @@
+"""The additional processes of one container, under its monitor (docker exec).
+
+What such a process does until execve is `runtime.enter`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from dockerlab.runtime.enter import Enter
+from dockerlab.runtime.exitrecord import write_exit_record
+from dockerlab.runtime.protocol import Step, StepFailure
+from dockerlab.runtime.stdio import Stdio
+from dockerlab.runtime.supervised import Pipes, Supervised, fork
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from dockerlab.oci.runtimespec import Process
+    from dockerlab.runtime.loop import Loop
+
+    Tell = Callable[[dict[str, Any]], None]
+
+__all__ = ["Execs"]
+
+
+class Execs:
+    """All execs of a container.
+
+    Parameters
+    ----------
+    tell : callable
+        Sends a message to everybody who is connected to the monitor.
+    join_cgroup, install_filter : callable
+        What `runtime.enter.Enter` needs; called in the forked process.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        tell: Tell,
+        *,
+        join_cgroup: Callable[[], None],
+        install_filter: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._tell = tell
+        self._join_cgroup = join_cgroup
+        self._install_filter = install_filter
+        self._running: dict[str, Supervised] = {}
+        self.streams: list[Stdio] = []
+
+    def start(self, message: dict[str, Any], fds: list[int], init: Supervised) -> None:
+        """Start the process that the message ``exec`` describes; it owns the descriptors."""
+        exec_id = message["exec_id"]
+        observer = _Observer(self, exec_id, message.get("exit_file", ""))
+        try:
+            with Step("fork"):
+                self._running[exec_id] = self._fork(message, fds, init, observer)
+        except StepFailure as failure:
+            for fd in fds:
+                os.close(fd)
+            observer.on_failed(failure)
+
+    def resize(self, exec_id: str, rows: int, columns: int) -> None:
+        """Tell an exec's terminal its size; nothing happens when it has ended."""
+        if exec_id in self._running:
+            self._running[exec_id].stdio.resize(rows, columns)
+
+    def started(self, exec_id: str) -> None:
+        """Tell that the program runs."""
+        pid = self._running[exec_id].pid
+        self._tell({"type": "exec_started", "exec_id": exec_id, "pid": pid})
+
+    def ended(self, exec_id: str, message: dict[str, Any]) -> None:
+        """Tell the end, and forget all but the clients that have not read everything."""
+        self._running.pop(exec_id, None)
+        self.streams = [stdio for stdio in self.streams if stdio.has_clients]
+        self._tell({**message, "exec_id": exec_id})
+
+    def _fork(
+        self, message: dict[str, Any], fds: list[int], init: Supervised, observer: _Observer
+    ) -> Supervised:
+        if not init.is_running:
+            raise StepFailure("fork", 0, "", "the container is not running")
+        terminal = bool(message["terminal"])
+        process: Process = message["process"]
+        process["terminal"] = terminal
+        pipes = None if terminal else Pipes(has_input=message.get("open_stdin", False))
+        sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        enter = Enter(
+            sync=theirs,
+            init_pid=init.pid,
+            process=process,
+            user=message.get("user"),
+            stdio=pipes.theirs if pipes else [-1, -1, -1],
+            join_cgroup=self._join_cgroup,
+            install_filter=self._install_filter,
+        )
+        pid = fork(enter.run)
+        theirs.close()
+        stdio = Stdio(self._loop, ends_with_client=not terminal, log=None, on_first_byte=None)
+        self.streams.append(stdio)
+        for request in message["attachments"]:
+            stdio.attach(fds.pop(0), request)
+        if pipes:
+            pipes.close_theirs()
+            stdio.connect_pipes(pipes.stdin, pipes.sources)
+        return Supervised(self._loop, pid, sync, stdio, observer)
+
+
+class _Observer:
+    """Hands the events of one process to the keeper of all."""
+
+    def __init__(self, execs: Execs, exec_id: str, exit_file: str) -> None:
+        self._execs = execs
+        self._exec_id = exec_id
+        self._exit_file = exit_file
+
+    def on_mounted(self, fds: list[int]) -> None:
+        for fd in fds:
+            os.close(fd)  # an exec mounts nothing
+
+    def on_started(self) -> None:
+        self._execs.started(self._exec_id)
+
+    def on_failed(self, failure: StepFailure) -> None:
+        self._execs.ended(self._exec_id, {**failure.to_message(), "type": "exec_failed"})
+
+    def on_exited(self, exit_code: int) -> None:
+        if self._exit_file:
+            write_exit_record(self._exit_file, {"exit_code": exit_code})()
+        self._execs.ended(self._exec_id, {"type": "exec_exited", "exit_code": exit_code})
