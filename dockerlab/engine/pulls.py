@@ -21,7 +21,7 @@ from dockerlab.engine.events import Events
 from dockerlab.engine.image import Image, PullProgress
 from dockerlab.engine.images import Images
 from dockerlab.engine.stopwatches import Stopwatches
-from dockerlab.errors import ImageNotFound, RegistryUnreachable
+from dockerlab.errors import EngineFailure, ImageNotFound, RegistryUnreachable
 from dockerlab.image.content import ContentStore
 from dockerlab.image.layers import LayerStore
 from dockerlab.image.registry.mirrors import RegistrySettings
@@ -105,9 +105,7 @@ class Pulls:
     ) -> tuple[str, Image]:
         try:
             pulled = await self._fetch(reference, platform, emit, stopwatch)
-            return pulled.repo_digest, await self._keep(
-                reference, reference, pulled, "", stopwatch
-            )
+            return pulled.repo_digest, await self._keep(reference, reference, pulled, "", stopwatch)
         except RegistryUnreachable as exc:
             stand_in = self._stand_in(reference)
             if stand_in is None:
@@ -186,7 +184,13 @@ class Pulls:
         """Make what was fetched an image under `reference`."""
         begin = time.monotonic()
         async with self._images.lock:
-            await asyncio.to_thread(self._place_layers, pulled)
+            try:
+                await asyncio.to_thread(self._place_layers, pulled)
+            except OSError as exc:
+                self._abandon(pulled)
+                raise EngineFailure(
+                    f"cannot keep the layers of {reference.familiar}: {exc}"
+                ) from exc
             row = ImageRow(
                 id=pulled.config_digest,
                 manifest=pulled.manifest.digest,
@@ -212,15 +216,22 @@ class Pulls:
         return image
 
     def _place_layers(self, pulled: Pulled) -> None:
-        staged = [layer for layer in pulled.layers if layer.staging is not None]
+        staged = [
+            (each.diff_id, each.staging) for each in pulled.layers if each.staging is not None
+        ]
         if staged:
-            folder = os.open(staged[0].staging, os.O_RDONLY | os.O_DIRECTORY)
+            folder = os.open(staged[0][1], os.O_RDONLY | os.O_DIRECTORY)
             try:
                 syncfs(folder)
             finally:
                 os.close(folder)
-        for layer in staged:
-            self._store.layers.commit(layer.diff_id, layer.staging)
+        for diff_id, staging in staged:
+            self._store.layers.commit(diff_id, staging)
+
+    def _abandon(self, pulled: Pulled) -> None:
+        for layer in pulled.layers:
+            if layer.staging is not None:
+                self._store.layers.abandon(layer.staging)
 
     def _known(self, reference: Reference) -> Image | None:
         try:
