@@ -33,6 +33,8 @@ __all__ = [
 
 # A cold Python with all its modules on a slow disk takes seconds, not a minute.
 READY_TIMEOUT_S = 60.0
+# How long an engine that has stopped listening may take to end.
+PREVIOUS_END_TIMEOUT_S = 3.0
 LOG_TAIL_LINES = 12
 LOG_TAIL_BYTES = 8192
 
@@ -82,10 +84,12 @@ def ensure_engine(settings: Settings) -> EngineProcess:
             return _start(settings)
         except DockerlabError:
             # An engine started in another way, as by a supervisor, may have won the race for the
-            # data root; then all is well.
+            # data root; then all is well. Or one that ends, as when idle, still holds it.
             if is_listening(settings.socket_path):
                 return _running(settings)
-            raise
+            if not _previous_has_ended(settings):
+                raise
+        return _start(settings)
 
 
 def is_listening(socket_path: Path) -> bool:
@@ -150,6 +154,27 @@ def _start_lock(settings: Settings) -> Iterator[None]:
     finally:
         # Closing gives the lock back: the engine has no copy of this descriptor (O_CLOEXEC).
         os.close(fd)
+
+
+def _previous_has_ended(settings: Settings) -> bool:
+    """Wait for the end of the engine that holds the data root; False when it goes on, or is none.
+
+    Its lock file has its process id. Nothing is done to that process, so that a number which means
+    another one by now costs a moment only.
+    """
+    try:
+        pid = int((settings.data_root / "lock").read_text(encoding="ascii"))
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError):
+        return False
+    try:
+        poll = select.poll()
+        poll.register(process, select.POLLIN)
+        return bool(poll.poll(PREVIOUS_END_TIMEOUT_S * 1000))
+    finally:
+        os.close(process)
 
 
 def _start(settings: Settings) -> EngineProcess:

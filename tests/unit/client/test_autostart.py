@@ -1,6 +1,7 @@
 """The parts of starting an engine; whole starts are in tests/integration/test_autostart.py."""
 
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -79,6 +80,29 @@ def test_an_engine_that_says_why_it_cannot_is_quoted(
     with_engine(monkeypatch, """import os; os.write(READY, b'{"error": "root in use"}\\n')""")
     with pytest.raises(EngineFailure, match="the engine did not start: root in use"):
         ensure_engine(settings)
+
+
+def test_an_engine_that_is_about_to_end_is_waited_for(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first try meets the lock of the one that ends; the second finds the way free."""
+    settings.data_root.mkdir()
+    lock = settings.data_root / "lock"
+    with_engine(
+        monkeypatch,
+        f"""if True:
+            import os
+            first = os.path.exists({str(lock)!r} + ".met")
+            open({str(lock)!r} + ".met", "w").close()
+            answer = '{{"socket": "/s", "pid": 7}}' if first else '{{"error": "busy"}}'
+            os.write(READY, answer.encode() + bytes([10]))
+        """,
+    )
+    with subprocess.Popen(["sleep", "0.2"]) as ending:
+        lock.write_text(f"{ending.pid}\n")
+        started = ensure_engine(settings)
+    assert started.was_started
+    assert started.pid == 7
 
 
 def test_an_engine_that_says_nothing_is_given_up_and_ended(
