@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
+
 from dockerlab.config import Settings
 from dockerlab.engine.database import ImageRow
 from dockerlab.engine.events import Events
@@ -206,12 +208,7 @@ class Pulls:
                     }
                 ),
             )
-            # The digest is the registry's: of a built-in image it is the hub's, not Docker Hub's.
-            by_digest = Reference(
-                registry=source.registry, repository=source.repository, digest=pulled.repo_digest
-            )
-            names = [by_digest] if reference.digest else [reference, by_digest]
-            image = self._images.add(row, names)
+            image = self._images.add(row, _names(reference, source, pulled))
         stopwatch.add("commit", begin, time.monotonic())
         return image
 
@@ -238,6 +235,15 @@ class Pulls:
             return self._images.get(str(reference))
         except ImageNotFound:
             return None
+
+
+def _names(reference: Reference, source: Reference, pulled: Pulled) -> list[Reference]:
+    """Return the references that the image gets."""
+    if source != reference:
+        # Docker Hub never promised the digest of a built-in image.
+        return [reference]
+    by_digest = msgspec.structs.replace(reference, tag="", digest=pulled.repo_digest)
+    return [by_digest] if reference.digest else [reference, by_digest]
 
 
 def _announcement(reference: Reference, reason: RegistryUnreachable) -> str:
