@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.dockerd import why_no_dockerd
 from tests.support.images import find_static_busybox
 
 __all__ = ["PROBES", "pytest_runtest_setup", "why_not"]
@@ -101,6 +102,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "needs_registry": _program("docker-registry", "registry"),
     "needs_busybox": _busybox,
     "needs_docker_cli": _program("docker"),
+    "needs_dockerd": why_no_dockerd,
     "needs_arm64": _arm64,
 }
 

@@ -1,0 +1,239 @@
+#!/bin/sh
+# One session with the docker command line client, step by step.
+#
+#   DOCKER_HOST=unix://… docker_script.sh RESULTS REGISTRY
+#
+# For each step RESULTS gets <step>.out, <step>.err and <step>.exit. The script itself judges nothing:
+# run it against two engines and compare the folders. REGISTRY (host:port, plain HTTP) must hold
+# library/hello-world and library/busybox and be the engine's mirror of Docker Hub.
+#
+# Every container has --network none, because that is the one network that all engines have here.
+set -u
+results=$1
+registry=$2
+input="$results/input"
+seq 1 2000 >"$input"
+
+# step NAME COMMAND…: run it without input and keep what it said.
+step() {
+    step_name=$1
+    shift
+    timeout 60 "$@" >"$results/$step_name.out" 2>"$results/$step_name.err" </dev/null
+    echo $? >"$results/$step_name.exit"
+}
+
+# shell NAME SCRIPT: the same for a line of shell.
+shell() {
+    step "$1" sh -c "$2"
+}
+
+# quiet COMMAND…: prepare or clean up between steps.
+quiet() {
+    timeout 60 "$@" >/dev/null 2>&1 </dev/null
+}
+
+export input registry results
+run="docker run --network none"
+once="$run --rm"
+
+# --- the first and the second run; the images that they leave
+step hello_cold $run hello-world
+step hello_cached $run hello-world
+shell hello_containers 'docker ps -aq | wc -l'
+shell hello_removed 'docker rm $(docker ps -aq) | wc -l'
+step pull_busybox docker pull busybox
+step pull_again docker pull busybox
+step pull_quiet docker pull -q busybox
+step pull_address docker pull "$registry/library/busybox:latest"
+step pull_digest docker pull "$registry/library/busybox@$(docker image inspect -f '{{index .RepoDigests 0}}' "$registry/library/busybox" | sed 's/.*@//')"
+step pull_no_tag docker pull "$registry/library/busybox:none"
+step pull_no_repository docker pull "$registry/library/none"
+step pull_bad_name docker pull 'Busybox'
+step pull_wrong_platform docker pull --platform linux/s390x "$registry/library/hello-world"
+step images docker images --digests --no-trunc
+step images_filter docker images --filter reference=busybox --format '{{.Repository}}:{{.Tag}} {{.ID}}'
+step images_quiet docker images -q --no-trunc busybox
+step image_inspect docker image inspect -f '{{.Id}} {{.Os}}/{{.Architecture}} {{json .Config.Cmd}} {{json .Config.Env}} {{json .RepoTags}} {{json .RepoDigests}} {{len .RootFS.Layers}} {{.Created}}' busybox
+step image_size docker image inspect -f '{{.Size}}' busybox
+step image_inspect_missing docker image inspect nothing
+step history docker history --no-trunc busybox
+step history_hello docker history --no-trunc --format '{{.ID}} {{.CreatedBy}} {{.Size}}' hello-world
+step tag docker tag busybox shell:mine
+step tag_listed docker images --format '{{.Repository}}:{{.Tag}}' shell
+step tag_missing docker tag nothing shell:other
+step tag_bad docker tag busybox 'shell:a b'
+step rmi_tag docker rmi shell:mine
+step rmi_missing docker rmi nothing
+
+# --- input, output, exit status
+shell input_output "$once -i busybox sh -c 'cat; exit 7' <\"\$input\""
+# shellcheck disable=SC2016
+shell twenty_at_once '
+    for number in $(seq 20); do
+        {
+            docker run --network none -i --rm busybox sh -c "cat; exit 7" <"$input" >"$results/at-once-$number"
+            echo "exit $?"
+            cmp "$results/at-once-$number" "$input" && echo same
+        } &
+    done | sort | uniq -c
+    wait
+    rm -f "$results"/at-once-*'
+shell large_output "$once busybox sh -c 'yes 0123456789 | head -c 5000000' | sha256sum"
+shell large_input "head -c 5000000 /dev/zero | $once -i busybox sha256sum"
+step two_streams $once busybox sh -c 'echo to-out; echo to-err >&2'
+step no_input_is_eof $once busybox sh -c 'cat; echo end'
+step terminal $once -t busybox sh -c 'tty; test -t 1 && echo yes'
+step exit_0 $once busybox true
+step exit_1 $once busybox false
+step exit_255 $once busybox sh -c 'exit 255'
+step exit_signal $once busybox sh -c 'sh -c "kill -9 \$\$"; echo $?'
+step exit_125_image $once "$registry/library/busybox:none" true
+step exit_125_flag $once --no-such-flag busybox true
+step exit_125_memory $once --memory 1k busybox true
+step exit_125_network docker run --rm --network nowhere busybox true
+step exit_126_folder $once busybox /etc
+step exit_126_file $once busybox /etc/passwd
+step exit_127_path $once busybox /no/such/program
+step exit_127_name $once busybox no-such-program
+step exit_127_leaves_created $run --name never busybox no-such-program
+step never_inspect docker inspect -f '{{.State.Status}} {{.State.ExitCode}} {{.State.Pid}}' never
+quiet docker rm -f never
+# shellcheck disable=SC2016
+step oom $run --name oom --memory 16m --memory-swap 16m busybox sh -c 'x=a; while :; do x=$x$x; done'
+step oom_inspect docker inspect -f '{{.State.OOMKilled}} {{.State.ExitCode}} {{.HostConfig.Memory}} {{.HostConfig.MemorySwap}}' oom
+quiet docker rm -f oom
+shell signal_is_passed_on "timeout -s TERM 3 $once --name proxied busybox sh -c 'trap \"echo caught; exit 9\" TERM; while :; do sleep 0.1; done'"
+
+# --- what a container sees
+# shellcheck disable=SC2016
+step flags $once -e A=b -e B=c -w /tmp -u nobody -h box busybox sh -c 'echo $A $B; pwd; id; hostname'
+# shellcheck disable=SC2016
+step user_ids $once -u 1234:5678 busybox sh -c 'id -u; id -g; echo $HOME'
+step user_unknown $once -u nosuch busybox true
+step workdir_made $once -w /made/here busybox pwd
+step entrypoint $once --entrypoint echo busybox from entrypoint
+step environment $once -h box busybox env
+step hostname_is_the_id $once --name host busybox sh -c 'hostname | wc -c'
+step mounts $once busybox sh -c "grep -v cgroup /proc/mounts | awk '{ print \$2, \$3 }' | sort"
+step mount_options $once busybox sh -c "awk '\$2 ~ \"^/(proc|dev|sys)\" { split(\$4, o, \",\"); print \$2, o[1] }' /proc/mounts | sort"
+step devices $once busybox sh -c 'ls -l /dev | sed "s/root  *root//; s/  *[A-Z][a-z][a-z]  *[0-9]* [0-9:]*//"'
+step device_use $once busybox sh -c 'mknod /tmp/disk b 8 0 && head -c 1 /tmp/disk'
+step processes $once busybox sh -c 'ps -o pid,comm'
+step interfaces $once busybox sh -c "awk -F: '/:/ { print \$1 }' /proc/net/dev"
+step capabilities $once busybox grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status
+step capabilities_user $once -u nobody busybox grep '^Cap' /proc/self/status
+step masked $once busybox sh -c 'wc -c /proc/kcore /proc/keys /proc/timer_list; ls /proc/acpi /proc/scsi /sys/firmware'
+step read_only_proc $once busybox sh -c 'echo 1 >/proc/sys/kernel/panic; echo h >/proc/sysrq-trigger'
+step files_in_etc $once busybox sh -c 'ls /etc; cat /etc/hosts | head -1'
+step root_mode $once busybox stat -c '%a %u %g' / /tmp /root /dev /dev/shm
+step umask $once busybox sh -c 'umask'
+step unshare_is_refused $once busybox unshare -U true
+step mount_is_refused $once busybox mount -t tmpfs none /tmp
+step time_is_refused $once busybox date -s 2020-01-01
+step limit_pids $once --pids-limit 8 busybox sh -c 'for i in 1 2 3 4 5 6 7 8 9; do sleep 1 & done; wait'
+step limit_cpus $once --cpus 0.5 --cpu-shares 512 busybox true
+step shm_size $once --shm-size 1m busybox sh -c 'df -k /dev/shm | tail -1 | awk "{ print \$2 }"'
+step read_only $once --read-only busybox touch /file
+step cap_drop $once --cap-drop ALL busybox grep CapEff /proc/self/status
+step cap_add $once --cap-add SYS_TIME busybox grep CapEff /proc/self/status
+step init_process $once --init busybox sh -c 'ps -o pid,comm'
+step volume $once -v "$results:/results" busybox test -s /results/input
+step tmpfs $once --tmpfs /scratch busybox sh -c 'grep -c /scratch /proc/mounts'
+step publish docker run --rm -p 127.0.0.1:0:80 busybox true
+step privileged $once --privileged busybox true
+step host_network docker run --rm --network host busybox sh -c 'grep -c lo: /proc/net/dev'
+
+# --- the life of a container
+step create docker create --network none --name life -i busybox sh -c 'echo begun; read line; echo "$line"; exit 3'
+step created_state docker ps -a --no-trunc --format '{{.Names}} {{.Image}} {{.Command}} {{.State}} {{.Status}}'
+step created_logs docker logs life
+step created_stop docker stop life
+step created_kill docker kill life
+step start docker start life
+step start_again docker start life
+step running docker ps --format '{{.Names}} {{.Image}} {{.State}}'
+step running_table docker ps
+step rm_running docker rm life
+step attach sh -c 'echo a line | docker attach life'
+step wait docker wait life
+step logs docker logs life
+step logs_tail docker logs --tail 1 life
+step logs_times docker logs -t life
+step exited_state docker inspect -f '{{.State.Status}} {{.State.Running}} {{.State.ExitCode}} {{.State.Pid}} {{json .State.Error}}' life
+step exited_table docker ps -a
+step exited_filter docker ps -a --filter status=exited --filter exited=3 --format '{{.Names}}'
+step attach_exited docker attach life
+step kill_exited docker kill life
+step stop_exited docker stop life
+step start_attached sh -c 'echo again | docker start -a -i life'
+step logs_of_both_runs docker logs life
+step rename docker rename life afterlife
+step rename_missing docker rename life other
+quiet docker create --network none --name taken busybox true
+step rename_taken docker rename afterlife taken
+step name_taken docker create --network none --name taken busybox true
+step name_bad docker create --network none --name 'a b' busybox true
+step rm_two docker rm afterlife taken
+step rm_missing docker rm afterlife
+step inspect_missing docker inspect afterlife
+step logs_missing docker logs afterlife
+
+step detached_id sh -c "$run -d --name sleeper --label a=b --label c busybox sleep 1000 | wc -c"
+step inspect_config docker inspect -f '{{json .Config.Cmd}} {{json .Config.Entrypoint}} {{json .Config.Labels}} {{.Config.Image}} {{.Config.Tty}} {{.Config.OpenStdin}} {{.Config.AttachStdout}} {{.Path}} {{json .Args}} {{.Name}} {{.Driver}} {{.RestartCount}}' sleeper
+step inspect_host docker inspect -f '{{.HostConfig.NetworkMode}} {{.HostConfig.Memory}} {{.HostConfig.AutoRemove}} {{.HostConfig.Privileged}} {{.HostConfig.LogConfig.Type}} {{.HostConfig.RestartPolicy.Name}} {{.HostConfig.ShmSize}} {{json .HostConfig.MaskedPaths}}' sleeper
+step inspect_state docker inspect -f '{{.State.Status}} {{.State.Running}} {{.State.Paused}} {{.State.Restarting}} {{.State.Dead}} {{.State.OOMKilled}} {{.State.ExitCode}}' sleeper
+step inspect_image_id docker inspect -f '{{.Image}}' sleeper
+step inspect_networks docker inspect -f '{{range $name, $network := .NetworkSettings.Networks}}{{$name}} {{end}}' sleeper
+step inspect_size docker inspect -s -f '{{.SizeRw}}' sleeper
+step inspect_by_prefix sh -c 'docker inspect -f "{{.Name}}" $(docker inspect -f "{{slice .Id 0 6}}" sleeper)'
+step filter_label docker ps --filter label=a=b --format '{{.Names}}'
+step filter_name docker ps --filter name=sleep --format '{{.Names}} {{.Label "a"}}'
+step filter_bad docker ps --filter nothing=1
+step exec docker exec sleeper echo inside
+step exec_exit docker exec sleeper sh -c 'exit 5'
+step exec_input sh -c 'docker exec -i sleeper wc -l <"$input"'
+step exec_user docker exec -u nobody -w /tmp -e A=b sleeper sh -c 'id -u; pwd; echo $A'
+step exec_not_found docker exec sleeper no-such-program
+step exec_missing docker exec nothing true
+step top sh -c "docker top sleeper -o pid,comm | awk '{ print \$2 }'"
+step stats docker stats --no-stream --format '{{.Name}}' sleeper
+step diff docker diff sleeper
+step pause docker pause sleeper
+step unpause docker unpause sleeper
+step rmi_in_use docker rmi busybox "$registry/library/busybox:latest"
+quiet docker tag "$registry/library/busybox:latest" busybox:latest
+step kill_signal docker kill -s USR1 sleeper
+step kill_bad_signal docker kill -s NOTHING sleeper
+step restart docker restart -t 0 sleeper
+step kill docker kill sleeper
+step wait_killed docker wait sleeper
+step killed_state docker inspect -f '{{.State.Status}} {{.State.ExitCode}}' sleeper
+step exec_exited docker exec sleeper true
+quiet docker start sleeper
+step stop_timeout docker stop -t 1 sleeper
+step stopped_state docker inspect -f '{{.State.Status}} {{.State.ExitCode}}' sleeper
+quiet docker start sleeper
+step rm_force docker rm -f sleeper
+step rm_force_missing docker rm -f sleeper
+quiet $run -d --name polite busybox sh -c 'trap "exit 4" TERM; while :; do sleep 0.1; done'
+step stop_polite docker stop polite
+step polite_state docker inspect -f '{{.State.ExitCode}}' polite
+quiet docker rm polite
+step auto_removed sh -c "$run -d --rm --name brief busybox true >/dev/null; docker wait brief >/dev/null 2>&1; sleep 1; docker ps -aq --filter name=brief | wc -l"
+step logs_follow sh -c "$run -d --name slow busybox sh -c 'echo one; sleep 1; echo two' >/dev/null; docker logs -f slow"
+step events docker events --since 0 --until "$(date +%s.%N)" --filter container=slow --format '{{.Type}} {{.Action}}'
+step commit docker commit slow changed
+quiet docker rmi changed
+step copy docker cp slow:/etc/passwd -
+step export sh -c 'docker export slow | tar t | grep -c passwd'
+step prune docker container prune -f
+step volumes docker volume ls
+step networks docker network ls --format '{{.Name}} {{.Driver}}'
+step rmi docker rmi "$registry/library/busybox:latest"
+step rmi_last docker rmi -f busybox "$(docker images -q --no-trunc busybox)"
+step save sh -c 'docker save hello-world | tar t | grep -c manifest.json'
+step version docker version --format '{{.Server.Os}}/{{.Server.Arch}} {{.Client.APIVersion}}'
+step info docker info --format '{{.OSType}} {{.Architecture}} {{.NCPU}} {{.Containers}} {{.Images}} {{.CgroupDriver}} {{.CgroupVersion}}'
+step version_too_new env DOCKER_API_VERSION=1.99 docker version --format '{{.Server.Os}}'
+step version_old env DOCKER_API_VERSION=1.24 docker ps -aq
+step left_over docker ps -a
