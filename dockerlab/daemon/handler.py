@@ -50,6 +50,7 @@ _STATUS: tuple[tuple[type[errors.DockerlabError], HTTPStatus], ...] = (
     (errors.NotModified, HTTPStatus.NOT_MODIFIED),
     (errors.Unsupported, HTTPStatus.NOT_IMPLEMENTED),
     (errors.Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.Cancelled, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 
 # What the docker client searches for to choose 127 and 126 (docker/cli, container/run.go).

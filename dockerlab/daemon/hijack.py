@@ -5,8 +5,11 @@ engine's. Read `HijackHandler.take_over`, then `ClientStream`.
 """
 
 import asyncio
+import fcntl
 import logging
 import socket
+import struct
+import termios
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -24,6 +27,9 @@ _log = logging.getLogger("dockerlab.daemon")
 
 # The content type of multiplexed streams (Engine API, version history, 1.42).
 _MULTIPLEXED_SINCE = "1.42"
+
+_HEAD_READ_S = 0.1
+_HEAD_POLL_S = 0.0005
 
 
 class Hijacked(NamedTuple):
@@ -111,6 +117,18 @@ class HijackHandler(ApiHandler):
             _log.debug("%s: the client is gone: %s", self.request.path, exc)
         return hijacked
 
+    async def until_head_is_read(self, connection: socket.socket) -> None:
+        """Wait, a moment at most, until the client has taken the head off the socket.
+
+        docker-py reads the head through a buffer and drops what it swallowed together with it: the
+        output of a program that speaks within a millisecond would be lost. Only for streams that
+        are already there; before a start a client has read the head anyway.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _HEAD_READ_S
+        while _unread_bytes(connection) and loop.time() < deadline:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(_HEAD_POLL_S)
+
     def _head(self, *, is_multiplexed: bool) -> bytes:
         is_named = is_multiplexed and self.is_at_least(_MULTIPLEXED_SINCE)
         lines = [f"Content-Type: {MULTIPLEXED_STREAM if is_named else RAW_STREAM}"]
@@ -135,3 +153,14 @@ def _stream_of(request: HTTPServerRequest) -> ClientStream | None:
     connection = request.connection
     stream = connection.stream if isinstance(connection, HTTP1Connection) else None
     return stream if isinstance(stream, ClientStream) else None
+
+
+def _unread_bytes(connection: socket.socket) -> int:
+    # The kernel counts what the peer has not read yet (SIOCOUTQ, by its terminal's name TIOCOUTQ;
+    # linux/sockios.h, net/unix/af_unix.c).
+    try:
+        answer = fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4))
+    except OSError:
+        return 0
+    size: int = struct.unpack("i", answer)[0]
+    return size

@@ -47,6 +47,7 @@ class ExecStart(HijackHandler):
             leftover=leftover,
             is_multiplexed=is_multiplexed,
         )
+        await self.until_head_is_read(connection)
         # The status is sent already: an error can only be told in the stream, as dockerd does, and
         # whoever gets it wants to read it even when the engine has closed its end.
         with connection.dup() as spare:

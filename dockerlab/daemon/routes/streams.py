@@ -46,6 +46,8 @@ class ContainerAttach(HijackHandler):
             detach_keys=detach_keys,
         )
         try:
+            if container.state.is_running:
+                await self.until_head_is_read(connection)
             await self.engine.containers.attach(container.id, request, connection)
         except BaseException:
             connection.close()

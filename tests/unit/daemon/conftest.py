@@ -1,6 +1,7 @@
 """A real server on a real unix socket, in a thread, with an engine in memory behind it."""
 
 import asyncio
+import gc
 import http.client
 import json
 import os
@@ -130,6 +131,8 @@ def daemon() -> Iterator[Daemon]:
 def client(daemon: Daemon) -> Iterator[docker.DockerClient]:
     with ExitStack() as stack:
         made = docker.DockerClient(f"unix://{daemon.path}", timeout=10)
+        # docker-py leaves the sockets of its streams to the collector: not in another test.
+        stack.callback(gc.collect)
         stack.callback(made.close)
         yield made
 

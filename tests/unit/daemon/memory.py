@@ -1,8 +1,10 @@
 """An engine in memory behind the daemon's Protocols: it has no kernel, but real sockets.
 
-Its programs are played by coroutines: ``echo WORDS``, ``cat``, ``exit N``, ``sleep``; any other is not
-found, and ``denied`` may not be executed.
+Its programs are played by coroutines: ``echo WORDS``, ``cat``, ``exit N``, ``sleep``; any other is
+not found, and ``denied`` may not be executed.
 """
+
+# ruff: noqa: ARG002 - the methods have the parameters of the Protocols
 
 import asyncio
 import hashlib
@@ -135,9 +137,13 @@ class MemoryContainers:
             raise errors.NotModified("running")
         program = record.argv[0]
         if program == "denied":
-            raise errors.CommandNotExecutable('cannot start "denied"', step="exec", errno=13)
+            error: errors.StartFailure = errors.CommandNotExecutable(
+                'cannot start "denied"', step="exec", errno=13
+            )
+            raise self._start_failed(record, error)
         if program not in ("echo", "cat", "exit", "sleep"):
-            raise errors.CommandNotFound(f'cannot start "{program}"', step="exec", errno=2)
+            error = errors.CommandNotFound(f'cannot start "{program}"', step="exec", errno=2)
+            raise self._start_failed(record, error)
         self._set(record.id, status="running", pid=4711, started_at=datetime.now(UTC))
         self._engine.events.publish("start", self.get(record.id))
         task = asyncio.ensure_future(self._run(record.id))
@@ -271,6 +277,16 @@ class MemoryContainers:
         async with running.changed:
             running.changed.notify_all()
 
+    def _start_failed(self, record: Container, error: errors.StartFailure) -> errors.StartFailure:
+        running = self.running[record.id]
+        for _, connection in running.attached:
+            connection.close()
+        self._exit_codes[record.id] = error.exit_code
+        if record.host.auto_remove:
+            del self.records[record.id]
+        running.ended.set()
+        return error
+
     def _set(self, container_id: str, **changes: Any) -> None:
         record = self.records[container_id]
         state = msgspec.structs.replace(record.state, **changes) if changes else ContainerState()
@@ -318,7 +334,6 @@ class MemoryExecs:
 class MemoryImages:
     def __init__(self) -> None:
         self.records: list[Image] = [make_image("hello"), make_image("busybox", ("sleep",))]
-        self.is_pull_cancelled = asyncio.Event()
 
     def list(self, *, include_intermediate: bool, filters: Filters) -> List[Image]:
         wanted = filters.get("reference", [])
@@ -341,28 +356,6 @@ class MemoryImages:
     def container_count(self, image: Image) -> int:
         return 0
 
-    async def pull(
-        self, reference: str, *, platform: str, emit: Callable[[PullProgress], None]
-    ) -> None:
-        name = reference.removeprefix("docker.io/library/").removesuffix(":latest")
-        if name == "nowhere":
-            raise errors.ManifestNotFound("manifest for nowhere:latest not found")
-        emit(PullProgress(status=f"Pulling from library/{name}", id="latest"))
-        await asyncio.sleep(0)
-        if name == "broken":
-            raise errors.BadDigest("layer does not have its digest")
-        if name == "endless":
-            try:
-                await asyncio.Event().wait()
-            finally:
-                self.is_pull_cancelled.set()
-        for current in (10, 100):
-            emit(PullProgress(status="Downloading", id="a" * 12, current=current, total=100))
-            await asyncio.sleep(0)
-        emit(PullProgress(status="Pull complete", id="a" * 12))
-        self.records.append(make_image(name))
-        emit(PullProgress(status=f"Status: Downloaded newer image for {name}:latest"))
-
     async def tag(self, name: str, repository: str, tag: str) -> None:
         image = self.get(name)
         index = self.records.index(image)
@@ -377,8 +370,36 @@ class MemoryImages:
             ImageRemoval(action="deleted", what=image.id),
         ]
 
+
+class MemoryPulls:
+    def __init__(self, images: MemoryImages) -> None:
+        self._images = images
+        self.is_cancelled = asyncio.Event()
+
+    async def pull(
+        self, reference: str, *, platform: str, emit: Callable[[PullProgress], None]
+    ) -> None:
+        name = reference.removeprefix("docker.io/library/").removesuffix(":latest")
+        if name == "nowhere":
+            raise errors.ManifestNotFound("manifest for nowhere:latest not found")
+        emit(PullProgress(status=f"Pulling from library/{name}", id="latest"))
+        await asyncio.sleep(0)
+        if name == "broken":
+            raise errors.BadDigest("layer does not have its digest")
+        if name == "endless":
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.is_cancelled.set()
+        for current in (10, 100):
+            emit(PullProgress(status="Downloading", id="a" * 12, current=current, total=100))
+            await asyncio.sleep(0)
+        emit(PullProgress(status="Pull complete", id="a" * 12))
+        self._images.records.append(make_image(name))
+        emit(PullProgress(status=f"Status: Downloaded newer image for {name}:latest"))
+
     def phases(self, name: str) -> List[Phase]:
-        self.get(name)
+        self._images.get(name)
         return [
             Phase(phase="download", layer="sha256:a", begin_s=2.0, duration_s=0.5, size_bytes=7)
         ]
@@ -462,6 +483,7 @@ class MemoryEngine:
 
     def __init__(self) -> None:
         self.images = MemoryImages()
+        self.pulls = MemoryPulls(self.images)
         self.events = MemoryEvents()
         self.containers = MemoryContainers(self)
         self.execs = MemoryExecs(self)

@@ -134,7 +134,9 @@ def test_a_body_of_more_than_4_mib_is_refused_before_it_is_read(daemon: Daemon) 
 
 def test_requests_are_counted_while_they_are_open(daemon: Daemon) -> None:
     daemon.create("sleep")
-    with daemon.raw(b"POST /containers/c/wait?condition=next-exit HTTP/1.1\r\nHost: x\r\n\r\n") as connection:
+    with daemon.raw(
+        b"POST /containers/c/wait?condition=next-exit HTTP/1.1\r\nHost: x\r\n\r\n"
+    ) as connection:
         assert connection.recv(4096).startswith(b"HTTP/1.1 200 OK")
         assert daemon.on_loop(lambda: daemon.activity.open_requests) == 1
     daemon.wait_until(daemon.activity.is_idle)

@@ -12,8 +12,17 @@ def query(**values: str) -> Query:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("1", True), ("true", True), ("yes", True), ("x", True), ("0", False), ("False", False)]
-    + [("no", False), ("none", False), ("", False)],
+    [
+        ("1", True),
+        ("true", True),
+        ("yes", True),
+        ("x", True),
+        ("0", False),
+        ("False", False),
+        ("no", False),
+        ("none", False),
+        ("", False),
+    ],
 )
 def test_booleans_are_read_as_moby_reads_them(text: str, *, expected: bool) -> None:
     assert query(all=text).boolean("all") is expected

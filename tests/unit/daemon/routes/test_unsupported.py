@@ -1,0 +1,36 @@
+import pytest
+
+from tests.unit.daemon.conftest import Daemon
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "what"),
+    [
+        ("GET", "/containers/c/top", "top"),
+        ("GET", "/containers/c/stats?stream=0", "stats"),
+        ("GET", "/containers/c/changes", "changes"),
+        ("PUT", "/containers/c/archive?path=/", "archive"),
+        ("HEAD", "/containers/c/archive?path=/", ""),
+        ("POST", "/v1.45/containers/c/pause", "pause"),
+        ("POST", "/containers/c/update", "update"),
+        ("GET", "/images/search?term=x", "search"),
+        ("GET", "/images/get?names=x", "get"),
+        ("POST", "/images/prune", "prune"),
+        ("POST", "/images/a/b/push", "push"),
+        ("POST", "/build", "build"),
+        ("POST", "/commit", "commit"),
+        ("POST", "/auth", "logging in"),
+        ("POST", "/networks/create", "networks/create"),
+        ("POST", "/networks/none/connect", "connect"),
+        ("POST", "/volumes/create", "volumes/create"),
+        ("GET", "/services", "services"),
+        ("DELETE", "/plugins/x", "plugins"),
+    ],
+)
+def test_what_later_versions_do_is_refused_with_a_sentence(
+    daemon: Daemon, method: str, path: str, what: str
+) -> None:
+    status, _, data = daemon.request(method, path)
+    assert status == 501
+    assert what.encode() in data
+    assert not data or b"not supported by this version of dockerlab" in data
