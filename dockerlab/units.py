@@ -109,12 +109,14 @@ def human_time(duration_s: float) -> str:
 
     Examples
     --------
-    >>> human_time(0.0143), human_time(1.625), human_time(0.00042), human_time(75)
-    ('14 ms', '1.62 s', '0.42 ms', '75 s')
+    >>> human_time(75), human_time(1.625), human_time(0.0143), human_time(0.00042), human_time(7e-6)
+    ('75 s', '1.62 s', '14 ms', '0.42 ms', '7 µs')
     """
     milliseconds = duration_s * 1000
-    if milliseconds >= 1000:  # noqa: PLR2004
+    if milliseconds >= 1000:  # noqa: PLR2004 - a second
         return f"{duration_s:.3g} s"
+    if 0 < milliseconds < 0.1:  # noqa: PLR2004 - two digits do not say more
+        return f"{milliseconds * 1000:.0f} µs"
     return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.2g} ms"  # noqa: PLR2004
 
 

@@ -16,20 +16,22 @@ _STYLE = (
 class Facts(dict[str, Any]):
     """The engine's own JSON of one object: a tree in JupyterLab, indented text elsewhere."""
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        return {
-            "text/plain": json.dumps(self, indent=2, ensure_ascii=False, default=str),
-            "application/json": dict(self),
-        }
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002, FBT001 - IPython's
+        printer.text(json.dumps(self, indent=2, ensure_ascii=False, default=str))
+
+    def _repr_json_(self) -> dict[str, Any]:
+        return dict(self)
 
 
 class EngineFacts(dict[str, Any]):
     """Facts about an engine, one a line."""
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002, FBT001 - IPython's
         width = max((len(name) for name in self), default=0)
-        lines = [f"{name:<{width}}  {value}" for name, value in self.items()]
-        return {"text/plain": "\n".join(lines), "text/html": _table(self)}
+        printer.text("\n".join(f"{name:<{width}}  {value}" for name, value in self.items()))
+
+    def _repr_html_(self) -> str:
+        return _table(self)
 
 
 def _table(facts: Mapping[str, Any]) -> str:

@@ -16,6 +16,8 @@ from dockerlab.units import human_age, human_size, human_time
 __all__ = ["heading", "shown", "title"]
 
 _SHORT_ID = 12
+# Longer words are cut for the eye; docker cuts commands at 20.
+_LONG = {"command": 32, "created_by": 48}
 _SUFFIXES = ("_bytes", "_at", "_s")
 
 
@@ -41,7 +43,9 @@ def shown(column: object, value: Any, now: datetime) -> str:
         return ", ".join(map(str, value))
     if pd.isna(value):
         return ""
-    return _writer(str(column), now)(value)
+    text = _writer(str(column), now)(value)
+    limit = _LONG.get(str(column), len(text))
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def title(column: object, value: Any) -> str:
@@ -55,7 +59,8 @@ def title(column: object, value: Any) -> str:
         return f"{int(value):,} bytes"
     if name.endswith("_s"):
         return f"{float(value):.6f} s"
-    return str(value) if _is_id(name) and len(str(value)) > _SHORT_ID else ""
+    is_cut = (_is_id(name) and len(str(value)) > _SHORT_ID) or name in _LONG
+    return str(value) if is_cut else ""
 
 
 def _writer(name: str, now: datetime) -> Callable[[Any], str]:
@@ -81,5 +86,5 @@ def _is_id(name: str) -> bool:
 
 def _plain(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.3g}"
     return str(value)

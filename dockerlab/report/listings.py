@@ -6,6 +6,7 @@ so that an empty list gives the same table without rows.
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,8 @@ STATES = ("created", "running", "paused", "restarting", "removing", "exited", "d
 
 _EXIT_CODE = re.compile(r"Exited \((\d+)\)")
 _TIME = "datetime64[us, UTC]"
+# Go's zero time: what the engine does not know.
+_UNKNOWN_S = -62135596800
 _NONE = "<none>"
 
 Json = Mapping[str, Any]
@@ -40,9 +43,7 @@ def image_table(images: Iterable[Json], *, with_digests: bool = False) -> Table:
         "tag": pd.array([row["tag"] for row in rows], dtype="string"),
         "digest": pd.array([row["digest"] for row in rows], dtype="string"),
         "image_id": pd.array([row["image_id"] for row in rows], dtype="string"),
-        "created_at": pd.to_datetime([row["created"] for row in rows], unit="s", utc=True).astype(
-            _TIME
-        ),
+        "created_at": _times(row["created"] for row in rows),
         "size_bytes": pd.array([row["size"] for row in rows], dtype="Int64"),
     }
     if not with_digests:
@@ -68,9 +69,7 @@ def container_table(containers: Iterable[Json], *, with_size: bool = False) -> T
         "image": pd.array([row["Image"] for row in rows], dtype="string"),
         "image_id": pd.array([row["ImageID"] for row in rows], dtype="string"),
         "command": pd.array([row["Command"] for row in rows], dtype="string"),
-        "created_at": pd.to_datetime([row["Created"] for row in rows], unit="s", utc=True).astype(
-            _TIME
-        ),
+        "created_at": _times(row["Created"] for row in rows),
         "state": pd.Categorical([row["State"] for row in rows], categories=STATES),
         "exit_code": pd.array([int(m[1]) if m else None for m in exits], dtype="Int64"),
         "status": pd.array(status, dtype="string"),
@@ -90,14 +89,19 @@ def history_table(lines: Iterable[Json]) -> Table:
     rows = list(lines)
     columns: dict[str, Any] = {
         "image_id": pd.array([_known_id(row["Id"]) for row in rows], dtype="string"),
-        "created_at": pd.to_datetime([row["Created"] for row in rows], unit="s", utc=True).astype(
-            _TIME
-        ),
+        "created_at": _times(row["Created"] for row in rows),
         "created_by": pd.array([row["CreatedBy"] for row in rows], dtype="string"),
         "size_bytes": pd.array([row["Size"] for row in rows], dtype="Int64"),
         "comment": pd.array([row["Comment"] for row in rows], dtype="string"),
     }
     return _table(columns, "history")
+
+
+def _times(seconds: Iterable[int]) -> pd.DatetimeIndex:
+    moments = [
+        pd.NaT if value <= _UNKNOWN_S else datetime.fromtimestamp(value, UTC) for value in seconds
+    ]
+    return pd.DatetimeIndex(moments, dtype=_TIME)
 
 
 def _table(columns: dict[str, Any], rows: str) -> Table:

@@ -126,7 +126,8 @@ def _median_run(frame: pd.DataFrame, temperature: str) -> pd.DataFrame:
 def _draw_waterfall(axes: "Axes", bars: Mapping[str, list[Bar]]) -> None:
     y, ticks, names = 0.0, [], []
     for temperature, rows in bars.items():
-        axes.text(0, y, temperature, color=INK, fontweight="bold", va="center", fontsize=9)
+        name = f"{temperature}, {human_time(max(bar.end_s for bar in rows))}"
+        axes.text(0, y, name, color=INK, fontweight="bold", va="center", fontsize=9)
         y += 1
         for bar in rows:
             _draw_bar(axes, y, bar)
@@ -167,7 +168,7 @@ def _draw_bar(axes: "Axes", y: float, bar: Bar) -> None:
 
 
 def _draw_spread(axes: "Axes", times: Mapping[str, list[float]]) -> None:
-    for place, (name, sample) in enumerate(times.items()):
+    for name, sample in times.items():
         values, shares = ecdf(sample)
         colour, stroke = CURVES[name]
         milliseconds = values * 1000
@@ -179,26 +180,25 @@ def _draw_spread(axes: "Axes", times: Mapping[str, list[float]]) -> None:
             color=colour,
             linestyle=stroke,
             linewidth=2,
+            label=f"{name}: median {human_time(float(pd.Series(sample).median()))}"
+            f" (n = {len(sample)})",
         )
         median = float(pd.Series(sample).median()) * 1000
         axes.plot([median], [0.5], marker="o", color=colour, markersize=6)
-        # Beside its curve, on the side where the other one is not.
-        is_left = place == len(times) - 1 and len(times) > 1
-        axes.annotate(
-            f"{name}: median {human_time(median / 1000)}\n(n = {len(sample)})",
-            (median, 0.5),
-            xytext=(8, 0) if is_left else (-8, 0),
-            textcoords="offset points",
-            ha="left" if is_left else "right",
-            va="center",
-            fontsize=8,
-            color=colour,
-        )
     axes.set_ylim(0, 1.03)
     axes.set_xlim(left=0)
     axes.margins(x=0.08)
     axes.set_xlabel("total time of a run, ms")
     axes.set_ylabel("share of runs that were done")
+    # Above the panel, where no curve is, whatever the times are.
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        frameon=False,
+        labelcolor="linecolor",
+        fontsize=8.5,
+        handlelength=3,
+    )
     _plain(axes)
 
 

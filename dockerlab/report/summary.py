@@ -55,6 +55,7 @@ def summarise(frame: pd.DataFrame, *, seed: int = 0) -> Table:
     )
     table.attrs.update(frame.attrs)
     table.attrs["rows"] = "runs"
+    table.attrs["folded"] = []
     table.attrs["caption"] = f"{finding(frame)}; low and high: bootstrap, 95 %"
     return table
 
@@ -69,7 +70,7 @@ def finding(frame: pd.DataFrame) -> str:
         return f"{image}: {spoken} (median)"
     slowest = next(iter(medians))
     ratio = medians[slowest] / medians[BASE]
-    return f"{image}: {spoken} (medians), {ratio:.2g} times as long {slowest} as {BASE}"
+    return f"{image}: {spoken} (medians); {slowest} takes {ratio:.1f} times as long"
 
 
 def _ratios(times: Mapping[str, list[float]], seed: int) -> dict[str, Interval]:

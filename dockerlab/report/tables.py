@@ -32,7 +32,13 @@ STYLE = """<style>
 
 
 class Table(pd.DataFrame):
-    """A DataFrame that is shown with human units; see `report.cells` for the rule."""
+    """A DataFrame that is shown with human units; see `report.cells` for the rule.
+
+    Notes
+    -----
+    Its `attrs` say how it is shown: `rows` is the word for what its rows are, `caption` a sentence
+    below it, and the columns named in `folded` are said once below it while they do not vary.
+    """
 
     @property
     def _constructor(self) -> Callable[..., "Table"]:
@@ -52,17 +58,34 @@ class Table(pd.DataFrame):
         return _as_html(page, caption)
 
     def _page(self) -> tuple[pd.DataFrame, str]:
-        """Return the rows to show, and a sentence when these are not all."""
+        """Return what is shown as a table, and what is said below it."""
         limit = int(pd.get_option("display.max_rows") or len(self))
         plain = pd.DataFrame(self)
-        if not isinstance(plain.index, pd.RangeIndex):
+        if _is_named(plain.index):
             plain = plain.reset_index()
-        if len(plain) <= limit:
-            return plain, ""
-        return plain.head(limit), f"the first {limit} of {len(plain)} rows"
+        notes = [self.attrs["caption"]] if "caption" in self.attrs else []
+        same = [
+            name
+            for name in self.attrs.get("folded", ())
+            if name in plain.columns and len(plain[name].unique()) == 1
+        ]
+        if same:
+            notes.append(
+                "in all rows: " + ", ".join(f"{name} {plain[name].iloc[0]}" for name in same)
+            )
+            plain = plain.drop(columns=same)
+        if len(plain) > limit:
+            notes.append(f"the first {limit} of {len(plain)} rows")
+            plain = plain.head(limit)
+        return plain, "; ".join(notes)
 
     def _empty_sentence(self) -> str:
         return f"no {self.attrs.get('rows', 'rows')}"
+
+
+def _is_named(index: pd.Index) -> bool:
+    """Tell whether an index says something: one that a filter or a sort left is just numbers."""
+    return any(name is not None for name in index.names)
 
 
 def _as_text(frame: pd.DataFrame) -> str:

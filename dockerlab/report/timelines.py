@@ -53,6 +53,7 @@ def timeline_frame(
     table["temperature"] = table["temperature"].cat.set_categories(present, ordered=True)
     table.attrs.update(facts or {})
     table.attrs["rows"] = "phases"
+    table.attrs["folded"] = ["engine", "host", "tier", "image", "temperature", "run"]
     return table
 
 
