@@ -6,6 +6,8 @@ functions import what they need when they are called.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from docker import DockerClient
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -26,30 +28,26 @@ def connect(engine: str = "") -> "DockerClient":
     -------
     docker.DockerClient
         To be closed by the caller, or used as a context manager.
-
-    Examples
-    --------
-    >>> with dockerlab.connect() as client:  # doctest: +SKIP
-    ...     client.containers.run("hello-world")
     """
     from docker import DockerClient
 
-    from dockerlab.client.session import connect as connect_session
-
-    session = connect_session(engine)
+    session = _late("dockerlab.client.session").connect(engine)
     session.close()
     return DockerClient(base_url=session.address, version=session.api.api_version)
 
 
 def load_ipython_extension(shell: "InteractiveShell") -> None:
     """Register the magics: what ``%load_ext dockerlab`` calls."""
-    from dockerlab.notebook.extension import load_ipython_extension as load
-
-    load(shell)
+    _late("dockerlab.notebook.extension").load_ipython_extension(shell)
 
 
 def unload_ipython_extension(shell: "InteractiveShell") -> None:
     """Take the magics away again: what ``%unload_ext dockerlab`` calls."""
-    from dockerlab.notebook.extension import unload_ipython_extension as unload
+    _late("dockerlab.notebook.extension").unload_ipython_extension(shell)
 
-    unload(shell)
+
+def _late(name: str) -> "ModuleType":
+    """Import a room by its name: every room imports this file, so it must not depend on any."""
+    from importlib import import_module
+
+    return import_module(name)
