@@ -63,6 +63,8 @@ async def serve(settings: Settings, open_engine: OpenEngine, ready: Callable[[Pa
         stack.enter_context(hold_lock(settings.data_root))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, _note_signal, number, stop)
+        # Last of all, still under the lock: nobody else can have begun to use the folder.
+        stack.callback(_remove_if_empty, settings.runtime_dir)
         # Before the engine is open: clients that connect meanwhile wait in the kernel's queue.
         listener = stack.enter_context(listen(settings.socket_path))
         hub = EmbeddedHub()
@@ -186,6 +188,12 @@ def _remove_stale(path: Path) -> None:
         except OSError as exc:
             raise Conflict(f'cannot listen on "{path}": {exc.strerror or exc}') from exc
     raise Conflict(f'cannot listen on "{path}": another engine answers there')
+
+
+def _remove_if_empty(folder: Path) -> None:
+    # The monitors of containers that go on have theirs in it.
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _note_signal(number: signal.Signals, stop: asyncio.Event) -> None:

@@ -1,0 +1,211 @@
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from dockerlab.daemon.shapes.creation import CreateBody, ExecBody, creation, exec_config
+from dockerlab.engine.container import ContainerConfig, HostConfig
+from dockerlab.errors import InvalidArgument, Unsupported
+
+# What the docker client 28.2 sends for `docker run hello-world` (recorded).
+CLI_HOST: dict[str, Any] = {
+    "Binds": None,
+    "ContainerIDFile": "",
+    "LogConfig": {"Type": "", "Config": {}},
+    "NetworkMode": "default",
+    "PortBindings": {},
+    "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+    "AutoRemove": False,
+    "VolumeDriver": "",
+    "VolumesFrom": None,
+    "ConsoleSize": [0, 0],
+    "CapAdd": None,
+    "CapDrop": None,
+    "CgroupnsMode": "",
+    "Dns": [],
+    "DnsOptions": [],
+    "DnsSearch": [],
+    "ExtraHosts": None,
+    "GroupAdd": None,
+    "IpcMode": "",
+    "Cgroup": "",
+    "Links": None,
+    "OomScoreAdj": 0,
+    "PidMode": "",
+    "Privileged": False,
+    "PublishAllPorts": False,
+    "ReadonlyRootfs": False,
+    "SecurityOpt": None,
+    "UTSMode": "",
+    "UsernsMode": "",
+    "ShmSize": 0,
+    "Isolation": "",
+    "CpuShares": 0,
+    "Memory": 0,
+    "NanoCpus": 0,
+    "CgroupParent": "",
+    "BlkioWeight": 0,
+    "BlkioWeightDevice": [],
+    "CpuPeriod": 0,
+    "CpuQuota": 0,
+    "CpusetCpus": "",
+    "CpusetMems": "",
+    "Devices": [],
+    "DeviceCgroupRules": None,
+    "DeviceRequests": None,
+    "MemoryReservation": 0,
+    "MemorySwap": 0,
+    "MemorySwappiness": -1,
+    "OomKillDisable": False,
+    "PidsLimit": 0,
+    "Ulimits": [],
+    "MaskedPaths": None,
+    "ReadonlyPaths": None,
+}
+CLI_BODY: dict[str, Any] = {
+    "Hostname": "",
+    "Env": None,
+    "Cmd": None,
+    "Image": "hello-world",
+    "Volumes": {},
+    "Entrypoint": None,
+    "OnBuild": None,
+    "Labels": {},
+    "HostConfig": CLI_HOST,
+    "NetworkingConfig": {"EndpointsConfig": {"default": {"IPAMConfig": None, "MacAddress": ""}}},
+}
+
+
+def read(body: dict[str, Any]) -> tuple[ContainerConfig, HostConfig]:
+    return creation(msgspec.json.decode(json.dumps(body), type=CreateBody))
+
+
+def host(**changes: Any) -> HostConfig:
+    return read({"Image": "a", "HostConfig": changes})[1]
+
+
+def test_what_the_docker_client_sends_by_default_asks_for_nothing() -> None:
+    config, given = read(CLI_BODY)
+    assert config == ContainerConfig(image="hello-world")
+    assert given == HostConfig(network_mode="none")
+
+
+def test_the_least_that_a_client_can_send_is_an_image() -> None:
+    assert read({"Image": "a"}) == (ContainerConfig(image="a"), HostConfig(network_mode="none"))
+    with pytest.raises(InvalidArgument, match="no image"):
+        read({})
+
+
+def test_commands_are_lists_or_one_string() -> None:
+    config, _ = read({"Image": "a", "Cmd": "ls", "Entrypoint": [""]})
+    assert (config.cmd, config.entrypoint) == (("ls",), ("",))
+    config, _ = read({"Image": "a", "Cmd": [], "Entrypoint": []})
+    assert (config.cmd, config.entrypoint) == (None, None)
+
+
+def test_a_nul_cannot_reach_execve() -> None:
+    for key in ("Cmd", "Env", "Entrypoint"):
+        with pytest.raises(InvalidArgument, match="NUL"):
+            read({"Image": "a", key: ["a\0b"]})
+
+
+def test_limits_are_taken_over() -> None:
+    given = host(Memory=64 << 20, NanoCpus=10**9, PidsLimit=-1, MemorySwap=-1, ShmSize=4096)
+    assert given.memory_bytes == 64 << 20
+    assert (given.nano_cpus, given.pids_limit, given.memory_swap_bytes) == (10**9, -1, -1)
+    assert given.shm_size_bytes == 4096
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Memory": -1},
+        {"Memory": 1 << 63},
+        {"PidsLimit": -2},
+        {"OomScoreAdj": 1001},
+        {"Memory": "64m"},
+        {"CapAdd": "ALL"},
+        {"ShmSize": -1},
+    ],
+)
+def test_values_that_cannot_be_right_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgument):
+        host(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "flag"),
+    [
+        ({"Binds": ["/a:/b"]}, "--volume"),
+        ({"Mounts": [{"Type": "bind"}]}, "--mount"),
+        ({"Tmpfs": {"/t": ""}}, "--tmpfs"),
+        ({"PortBindings": {"80/tcp": [{"HostPort": "80"}]}}, "--publish"),
+        ({"PublishAllPorts": True}, "--publish-all"),
+        ({"Devices": [{"PathOnHost": "/dev/x"}]}, "--device"),
+        ({"DeviceRequests": [{"Count": -1}]}, "--gpus"),
+        ({"Privileged": True}, "--privileged"),
+        ({"VolumesFrom": ["a"]}, "--volumes-from"),
+        ({"Links": ["a"]}, "--link"),
+        ({"ExtraHosts": ["a:1"]}, "--add-host"),
+        ({"Dns": ["1.1.1.1"]}, "--dns"),
+        ({"PidMode": "host"}, "--pid"),
+        ({"IpcMode": "host"}, "--ipc"),
+        ({"UTSMode": "host"}, "--uts"),
+        ({"UsernsMode": "host"}, "--userns"),
+        ({"CgroupnsMode": "host"}, "--cgroupns"),
+        ({"Ulimits": [{"Name": "nofile"}]}, "--ulimit"),
+        ({"Sysctls": {"a": "b"}}, "--sysctl"),
+        ({"RestartPolicy": {"Name": "always"}}, "--restart"),
+        ({"Init": True}, "--init"),
+        ({"GroupAdd": ["1"]}, "--group-add"),
+        ({"BlkioWeight": 10}, "--blkio-weight"),
+        ({"Runtime": "runc"}, "--runtime"),
+        ({"LogConfig": {"Type": "syslog"}}, "--log-driver"),
+        ({"LogConfig": {"Type": "", "Config": {"max-size": "1m"}}}, "--log-opt"),
+        ({"MaskedPaths": []}, "systempaths=unconfined"),
+        ({"MemorySwappiness": 0}, "--memory-swappiness"),
+        ({"OomKillDisable": True}, "--oom-kill-disable"),
+        ({"NetworkMode": "mine"}, '"mine"'),
+        ({"NetworkMode": "container:x"}, '"container:x"'),
+    ],
+)
+def test_what_is_not_done_yet_is_refused_by_its_flag(changes: dict[str, Any], flag: str) -> None:
+    with pytest.raises(Unsupported) as raised:
+        host(**changes)
+    assert flag in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "flag"),
+    [
+        ({"Volumes": {"/data": {}}}, "--volume"),
+        ({"MacAddress": "02:00:00:00:00:01"}, "--mac-address"),
+        ({"Healthcheck": {"Test": ["CMD", "true"]}}, "--health-cmd"),
+        ({"NetworkingConfig": {"EndpointsConfig": {"mine": {}}}}, '"mine"'),
+        ({"NetworkingConfig": {"EndpointsConfig": {"none": {"Aliases": ["a"]}}}}, "alias"),
+    ],
+)
+def test_so_is_what_stands_outside_of_the_host_config(changes: dict[str, Any], flag: str) -> None:
+    with pytest.raises(Unsupported) as raised:
+        read({"Image": "a", **changes})
+    assert flag in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("mode", "network"), [("", "none"), ("default", "none"), ("none", "none"), ("host", "host")]
+)
+def test_the_default_network_is_none(mode: str, network: str) -> None:
+    assert host(NetworkMode=mode).network_mode == network
+    assert read({"Image": "a", "NetworkDisabled": True})[1].network_mode == "none"
+
+
+def test_no_health_check_is_none_to_refuse() -> None:
+    read({"Image": "a", "Healthcheck": {"Test": ["NONE"]}})
+
+
+def test_an_exec_takes_over_what_it_is_told() -> None:
+    body = ExecBody(cmd=["a", "b"], env=["A=1"], user="1", working_dir="/w", tty=True)
+    config = exec_config(body)
+    assert (config.argv, config.env, config.user) == (("a", "b"), ("A=1",), "1")
+    assert (config.working_dir, config.tty, config.attach_stdin) == ("/w", True, False)
