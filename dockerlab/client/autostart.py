@@ -75,7 +75,7 @@ def ensure_engine(settings: Settings) -> EngineProcess:
             "dockerlab's own engine needs Linux",
             hint="use a Docker or Podman socket: %engine docker",
         )
-    _make_folders(settings)
+    _make_data_root(settings)
     with _start_lock(settings):
         # Whoever held the lock before may have started it.
         if is_listening(settings.socket_path):
@@ -134,20 +134,19 @@ def _running(settings: Settings) -> EngineProcess:
     return EngineProcess(socket_path=settings.socket_path, pid=0, was_started=False)
 
 
-def _make_folders(settings: Settings) -> None:
-    for folder in (settings.data_root, settings.runtime_dir, settings.socket_path.parent):
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as exc:
-            raise EngineFailure(
-                f'cannot make the folder "{folder}" for the engine: {exc.strerror}',
-                hint="choose another place with DOCKERLAB_ROOT and DOCKERLAB_SOCKET",
-            ) from exc
+def _make_data_root(settings: Settings) -> None:
+    try:
+        settings.data_root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise EngineFailure(
+            f'cannot make the folder "{settings.data_root}" for the engine: {exc.strerror}',
+            hint="choose another place with DOCKERLAB_ROOT",
+        ) from exc
 
 
 @contextmanager
 def _start_lock(settings: Settings) -> Iterator[None]:
-    fd = os.open(settings.runtime_dir / "start.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fd = os.open(settings.data_root / "start.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
