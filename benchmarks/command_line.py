@@ -26,9 +26,11 @@ class Podman:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         configuration = folder / "containers.conf"
-        # Locks in files: those in shared memory are common to every podman of the host.
+        # Locks in files: those in shared memory are common to every podman of the host. Limits that
+        # any root may set: podman's own are higher, which takes CAP_SYS_RESOURCE.
         configuration.write_text(
             '[engine]\nlock_type = "file"\ncgroup_manager = "cgroupfs"\nruntime = "crun"\n'
+            '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
         )
         self._environ = os.environ | {"CONTAINERS_CONF": str(configuration)}
         self._command = [
