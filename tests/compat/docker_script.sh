@@ -109,6 +109,7 @@ shell signal_is_passed_on "timeout -s TERM 3 $once --name proxied busybox sh -c 
 step flags $once -e A=b -e B=c -w /tmp -u nobody -h box busybox sh -c 'echo $A $B; pwd; id; hostname'
 # shellcheck disable=SC2016
 step user_ids $once -u 1234:5678 busybox sh -c 'id -u; id -g; echo $HOME'
+step groups $once busybox id
 step user_unknown $once -u nosuch busybox true
 step workdir_made $once -w /made/here busybox pwd
 step entrypoint $once --entrypoint echo busybox from entrypoint
@@ -125,6 +126,7 @@ step capabilities_user $once -u nobody busybox grep '^Cap' /proc/self/status
 step masked $once busybox sh -c 'wc -c /proc/kcore /proc/keys /proc/timer_list; ls /proc/acpi /proc/scsi /sys/firmware'
 step read_only_proc $once busybox sh -c 'echo 1 >/proc/sys/kernel/panic; echo h >/proc/sysrq-trigger'
 step files_in_etc $once busybox sh -c 'ls /etc; cat /etc/hosts | head -1'
+step files_in_root $once busybox sh -c 'ls -a / | tr "\n" " "'
 step root_mode $once busybox stat -c '%a %u %g' / /tmp /root /dev /dev/shm
 step umask $once busybox sh -c 'umask'
 step unshare_is_refused $once busybox unshare -U true

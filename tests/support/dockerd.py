@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docker
-from docker.errors import DockerException
 
 __all__ = ["RunningDockerd", "running_dockerd", "why_no_dockerd"]
 
@@ -94,9 +94,9 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], running: RunningDoc
     deadline = time.monotonic() + _START_TIMEOUT_S
     while True:
         try:
-            with closing(docker.DockerClient(base_url=running.address, version="1.41")) as client:
-                client.ping()
-        except (DockerException, OSError):
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(running.socket))
+        except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
                 message = f"dockerd did not start: {running.log.read_text()[-2000:]}"
                 raise RuntimeError(message) from None
