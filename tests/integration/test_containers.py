@@ -9,7 +9,7 @@ import pytest
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
-from tests.support.engine import wait_until
+from tests.support.engine import recorded_events, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -195,6 +195,7 @@ def test_attach_before_start_gets_the_first_byte(client: docker.DockerClient) ->
     container.start()
 
     out, err = zip(*stream, strict=True)
+    stream.close()
     assert b"".join(filter(None, out)) == b"early\n"
     assert b"".join(filter(None, err)) == b"late\n"
 
@@ -206,9 +207,7 @@ def test_events_tell_the_life_of_a_container(client: docker.DockerClient) -> Non
     container.wait()
     container.remove()
 
-    filters = {"container": container.id}
-    until = int(time.time()) + 1
-    events = list(client.events(since=since, until=until, filters=filters, decode=True))
+    events = recorded_events(client, since=since, filters={"container": [str(container.id)]})
 
     assert [event["Action"] for event in events] == ["create", "start", "die", "destroy"]
     die = events[2]["Actor"]["Attributes"]

@@ -143,7 +143,7 @@ def test_images_can_be_listed_by_reference_and_label(client: docker.DockerClient
 
 def test_a_wrong_reference_is_a_bad_request(client: docker.DockerClient) -> None:
     with pytest.raises(APIError) as refused:
-        client.api.pull("UPPER/case", tag="latest")
+        client.api.pull("Busybox", tag="latest")
 
     assert refused.value.status_code == 400
     assert "invalid reference format" in json.dumps(refused.value.explanation)

@@ -97,7 +97,7 @@ def test_every_namespace_is_its_own(client: docker.DockerClient) -> None:
 
 
 def test_the_program_is_the_first_process_and_sees_no_other(client: docker.DockerClient) -> None:
-    assert _run(client, "echo $$; ls -d /proc/[0-9]* | wc -l; true").split() == ["1", "2"]
+    assert _run(client, "echo $$; echo /proc/[0-9]*").split() == ["1", "/proc/1"]
 
 
 def test_the_hostname_is_the_id_or_what_was_asked_for(client: docker.DockerClient) -> None:
@@ -138,14 +138,15 @@ def test_capabilities_can_be_dropped_and_added(client: docker.DockerClient) -> N
 
 
 def test_the_seccomp_profile_refuses_what_dockers_does(client: docker.DockerClient) -> None:
-    script = "unshare -m true 2>&1; mount -t tmpfs none /tmp 2>&1; true"
+    refused = _run(client, "unshare -m true 2>&1; mount -t tmpfs none /tmp 2>&1; true").splitlines()
 
-    assert _run(client, script).lower().count("not permitted") == 2
+    assert "Operation not permitted" in refused[0]
+    assert "permission denied" in refused[1]
 
 
 def test_proc_and_sys_are_masked_and_read_only(client: docker.DockerClient) -> None:
     script = """
-        wc -c < /proc/kcore 2>/dev/null; ls /sys/firmware | wc -l
+        cat /proc/kcore 2>/dev/null | wc -c; ls /sys/firmware | wc -l
         echo 1 > /proc/sys/kernel/hostname 2>/dev/null || echo refused
         mkdir /sys/fs/cgroup/mine 2>/dev/null || echo refused
         touch /sys/x 2>/dev/null || echo refused
@@ -202,11 +203,13 @@ def test_too_much_memory_is_killed_and_said(client: docker.DockerClient) -> None
 
 @pytest.mark.needs_cgroup
 def test_more_processes_than_allowed_are_refused(client: docker.DockerClient) -> None:
-    script = "for i in 1 2 3 4 5 6 7 8; do sleep 1 & done 2>&1; wait"
-
-    assert "can't fork" in _run(client, script, pids_limit=4, stderr=True) or (
-        "Resource temporarily unavailable" in _run(client, script, pids_limit=4, stderr=True)
+    container = client.containers.create(
+        "busybox", ["sh", "-c", "for i in 1 2 3 4 5 6 7 8; do sleep 1 & done; wait"], pids_limit=4
     )
+    container.start()
+    container.wait()
+
+    assert b"Resource temporarily unavailable" in container.logs()
 
 
 def test_standard_input_reaches_the_program_and_its_end_too(client: docker.DockerClient) -> None:
@@ -223,6 +226,7 @@ def test_standard_input_reaches_the_program_and_its_end_too(client: docker.Docke
     received = b""
     while piece := raw.recv(65536):
         received += piece
+    raw.close()
     connection.close()
 
     assert container.wait()["StatusCode"] == 7
@@ -240,10 +244,7 @@ def _payload(stream: bytes) -> bytes:
 
 
 def test_a_terminal_is_one(client: docker.DockerClient) -> None:
-    assert _run(client, "tty; stty size < /dev/tty | wc -w", tty=True).split() == [
-        "/dev/pts/0",
-        "2",
-    ]
+    assert _run(client, "tty; test -t 1 && echo yes", tty=True).split() == ["/dev/pts/0", "yes"]
 
 
 def test_a_large_output_arrives_whole(client: docker.DockerClient) -> None:

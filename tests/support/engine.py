@@ -21,7 +21,7 @@ from typing import Any
 import docker
 from docker.errors import DockerException
 
-__all__ = ["EngineUnderTest", "find_holders", "wait_until"]
+__all__ = ["EngineUnderTest", "find_holders", "recorded_events", "wait_until"]
 
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
@@ -154,10 +154,9 @@ class EngineUnderTest:
         folder = self.root / "containers"
         ids = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
         if self._process is not None and self._process.poll() is None:
-            events = self.connect().events(
-                since=0, until=int(time.time()) + 1, filters={"event": "create"}, decode=True
-            )
-            ids |= {event["Actor"]["ID"] for event in events if event["Type"] == "container"}
+            filters = {"event": ["create"], "type": ["container"]}
+            events = recorded_events(self.connect(), since=0, filters=filters)
+            ids |= {event["Actor"]["ID"] for event in events}
         return sorted(ids)
 
     def _running(self) -> subprocess.Popen[bytes]:
@@ -199,6 +198,19 @@ class EngineUnderTest:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
+
+
+def recorded_events(
+    client: docker.DockerClient, *, since: int, filters: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    """Return the events up to now. docker-py's own iterator leaves its socket open behind it."""
+    params: dict[str, str | float] = {
+        "since": since,
+        "until": time.time(),
+        "filters": json.dumps(filters),
+    }
+    answer = client.api.get(f"{client.api.base_url}/events", params=params)
+    return [json.loads(line) for line in answer.text.splitlines()]
 
 
 def find_holders(folders: Sequence[Path]) -> list[int]:
