@@ -31,6 +31,7 @@ class _Ready:
         self._descriptor = descriptor
 
     def tell(self, **facts: object) -> None:
+        """Write the line, if it was not written yet, and close."""
         if self._descriptor is None:
             return
         line = json.dumps(facts).encode() + b"\n"

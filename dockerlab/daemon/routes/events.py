@@ -2,6 +2,7 @@
 
 from dockerlab.daemon.handler import ApiHandler
 from dockerlab.daemon.jsonstream import Stream, closing
+from dockerlab.daemon.query import parse_moment
 from dockerlab.daemon.shapes.event import event_line
 
 __all__ = ["ROUTES"]
@@ -13,7 +14,10 @@ class Events(ApiHandler):
     async def get(self) -> None:
         """Write one line of JSON an event, until `until` or until the client goes."""
         query = self.query
-        since, until, filters = query.moment("since"), query.moment("until"), query.filters()
+        # Here, unlike for logs, 0 is a moment: all that is recorded.
+        begin = query.text("since")
+        since = parse_moment(begin) if begin else None
+        until, filters = query.moment("until"), query.filters()
         self.set_header("Content-Type", "application/json")
 
         async def copy() -> None:

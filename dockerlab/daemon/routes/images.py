@@ -66,6 +66,7 @@ class _Pending:
         self._changed = asyncio.Event()
 
     def add(self, progress: PullProgress) -> None:
+        """Take a line; one with newer numbers takes the place of the one before."""
         key = (progress.id, progress.status, 0)
         if progress.current is None:
             self._serial += 1
@@ -74,6 +75,7 @@ class _Pending:
         self._changed.set()
 
     def close(self) -> None:
+        """Say that there will be no more."""
         self._is_closed = True
         self._changed.set()
 

@@ -59,7 +59,8 @@ def info(facts: EngineInfo) -> Json:
         "OperatingSystem": facts.operating_system,
         "OSVersion": "",
         "OSType": "linux",
-        "Architecture": facts.architecture,
+        # As `uname -m` says, and not in Go's spelling, which /version has.
+        "Architecture": _MACHINES.get(facts.architecture, facts.architecture),
         "IndexServerAddress": _INDEX,
         "RegistryConfig": _registries(facts.mirrors, facts.insecure_registries),
         "NCPU": facts.cpus,
