@@ -42,6 +42,10 @@ class _Ready:
             _log.info("nobody waits for this daemon any more: %s", exc)
         os.close(descriptor)
 
+    def tell_socket(self, path: Path) -> None:
+        """Write where requests are answered, and by whom."""
+        self.tell(socket=str(path), pid=os.getpid())
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the daemon.
@@ -78,10 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _run(settings: Settings, ready: _Ready) -> None:
     asyncio.get_running_loop().set_exception_handler(_log_unhandled)
 
-    def tell(path: Path) -> None:
-        ready.tell(socket=str(path), pid=os.getpid())
-
-    await serve(settings, Engine.open, tell)
+    await serve(settings, Engine.open, ready.tell_socket)
 
 
 def _log_unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

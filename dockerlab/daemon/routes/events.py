@@ -21,6 +21,7 @@ class Events(ApiHandler):
         self.set_header("Content-Type", "application/json")
 
         async def copy() -> None:
+            """Write the events as they come."""
             stream = Stream(self)
             await stream.begin()
             found = self.engine.events.stream(since=since, until=until, filters=filters)

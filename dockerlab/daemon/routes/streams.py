@@ -70,6 +70,7 @@ class ContainerLogs(ApiHandler):
         found = self.engine.containers.logs(container.id, wanted)
 
         async def copy() -> None:
+            """Write the records as they come."""
             stream = Stream(self)
             await stream.begin()
             async with closing(found) as records:

@@ -11,6 +11,7 @@ __all__ = ["info", "plugins", "version"]
 
 Json = dict[str, Any]
 
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 _INDEX = "https://index.docker.io/v1/"
 
 
