@@ -7,6 +7,8 @@ import fnmatch
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
+
 from dockerlab.engine.container import Container
 from dockerlab.engine.image import Image
 from dockerlab.errors import InvalidArgument
@@ -79,13 +81,24 @@ def select_images(
     }
     _check(filters, tests)
     return [
-        image
+        _narrowed(image, filters.get("reference", ()))
         for image in images
         if all(
             (all if key == "label" else any)(tests[key](image, value) for value in values)
             for key, values in filters.items()
         )
     ]
+
+
+def _narrowed(image: Image, patterns: Sequence[str]) -> Image:
+    """Leave an image the names that were asked for, as `docker images NAME` shows no others."""
+    if not patterns:
+        return image
+
+    def fitting(names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(name for name in names if any(_fits(name, pattern) for pattern in patterns))
+
+    return msgspec.structs.replace(image, tags=fitting(image.tags), digests=fitting(image.digests))
 
 
 def _admits(test: _Test, container: Container, key: str, values: Sequence[str]) -> bool:

@@ -84,15 +84,16 @@ def exec_process(container: Container, config: ExecConfig, facts: HostFacts) -> 
 def _process(container: Container, facts: HostFacts, capabilities: list[str]) -> Process:
     config = container.config
     hostname = config.hostname or facts.hostname
-    given = {entry.partition("=")[0] for entry in config.env}
-    env = [] if "PATH" in given else [f"PATH={defaults.DEFAULT_PATH}"]
-    env += [] if "HOSTNAME" in given else [f"HOSTNAME={hostname}"]
-    env += ["TERM=xterm"] if config.tty and "TERM" not in given else []
+    # The engine's own come first and are replaced where they stand, as in Docker.
+    own = [f"PATH={defaults.DEFAULT_PATH}", f"HOSTNAME={hostname}"]
+    own += ["TERM=xterm"] if config.tty else []
+    given = {entry.partition("=")[0]: entry for entry in config.env}
+    env = [given.pop(entry.partition("=")[0], entry) for entry in own]
     process: Process = {
         "terminal": config.tty,
         "user": {"uid": 0, "gid": 0},
         "args": list(container.argv),
-        "env": [*env, *config.env],
+        "env": [*env, *given.values()],
         "cwd": config.working_dir or "/",
         "capabilities": {
             "bounding": capabilities,

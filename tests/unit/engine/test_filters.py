@@ -115,3 +115,9 @@ def test_an_image_filter_keeps(filters: dict[str, list[str]], expected: list[int
 def test_dangling_takes_a_boolean() -> None:
     with pytest.raises(InvalidArgument, match="expected true or false"):
         sizes(dangling=["maybe"])
+
+
+def test_reference_leaves_an_image_the_names_that_fit() -> None:
+    image = an_image(tags=("busybox:latest", "shell:mine"))
+    (found,) = select_images([image], {"reference": ["shell"]}, resolve=lambda _: image)
+    assert found.tags == ("shell:mine",)
