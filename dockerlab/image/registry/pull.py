@@ -173,7 +173,8 @@ def _find(reference: Reference, platform: Platform, context: PullContext) -> _Fo
         top = _fetch(reference, reference.target, context)
         # As Docker: the first line comes when the registry is known to have the image, so that an
         # error before it can still be the answer to the request.
-        context.reporter.begin(reference.repository, reference.target)
+        shown = f"{reference.name}@{reference.digest}" if reference.digest else reference.tag
+        context.reporter.begin(reference.repository, shown)
         descriptor, manifest = _choose_manifest(reference, top, platform, context)
         config = _fetch_config(reference, manifest, context)
     finally:

@@ -24,7 +24,7 @@ class Reporter:
         self._last_s: dict[tuple[str, str], float] = {}
 
     def begin(self, repository: str, target: str) -> None:
-        """Report the first line; `target` is the tag or the digest that was asked for."""
+        """Report the first line; `target` is the tag, or the name with the digest."""
         with self._lock:
             self._emit(PullProgress(status=f"Pulling from {repository}", id=target))
 
