@@ -28,16 +28,17 @@ __all__ = ["Plot", "plot_runs"]
 # Readable on white and on JupyterLab's dark #111111: contrast about 4.4 to 1 on both.
 INK = "#7a7a7a"
 
-# Okabe and Ito, Color Universal Design (2008), without the ones too light for white.
+# Okabe and Ito, Color Universal Design (2008), without the ones too light for white; the blue is a
+# little lighter, to be read on dark.
 PHASE_COLOURS: Mapping[str, str] = {
     "lookup": "#7a7a7a",
-    "pull": "#0072B2",
+    "pull": "#1F83C4",
     "create": "#E69F00",
     "start": "#009E73",
     "run": "#CC79A7",
 }
 CURVES: Mapping[str, tuple[str, str]] = {
-    "cold": ("#0072B2", "-"),
+    "cold": ("#1F83C4", "-"),
     "stored": ("#009E73", "-."),
     "cached": ("#D55E00", "--"),
 }
