@@ -31,7 +31,10 @@ def main() -> int:
     with own_engine(CHECKOUT / ".demo"):
         notebook = nbformat.read(NOTEBOOK, as_version=4)
         client = NotebookClient(
-            notebook, timeout=CELL_TIMEOUT_S, resources={"metadata": {"path": str(NOTEBOOK.parent)}}
+            notebook,
+            timeout=CELL_TIMEOUT_S,
+            resources={"metadata": {"path": str(NOTEBOOK.parent)}},
+            extra_arguments=["--log-level=ERROR"],  # no advice about its sockets
         )
         try:
             client.execute()
