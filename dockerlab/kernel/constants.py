@@ -27,7 +27,7 @@ MS_SHARED = 0x100000
 # See umount2(2); linux/fs.h
 MNT_DETACH = 0x2
 
-# See fsopen(2), fsconfig(2), fsmount(2), move_mount(2), open_tree(2), since Linux 5.2; linux/mount.h
+# See fsopen(2) to move_mount(2), open_tree(2), since Linux 5.2; linux/mount.h
 FSOPEN_CLOEXEC = 0x1
 FSMOUNT_CLOEXEC = 0x1
 FSCONFIG_SET_FLAG = 0

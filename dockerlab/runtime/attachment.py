@@ -68,7 +68,7 @@ class Attachment:
     def __init__(self, loop: Loop, fd: int, request: dict[str, Any], owner: Owner) -> None:
         self._loop = loop
         self._sock = socket.socket(fileno=fd)
-        self._sock.setblocking(False)
+        self._sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         self._owner = owner
         self._streams = {stream for stream, name in ((1, "stdout"), (2, "stderr")) if request[name]}
         self._is_multiplexed = bool(request["is_multiplexed"])

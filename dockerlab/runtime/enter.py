@@ -29,8 +29,8 @@ class Enter:
 
     Parameters
     ----------
-    init_pid : int
-        The container's first process, as the monitor sees it.
+    init_pidfd : int
+        The container's first process.
     join_cgroup : callable
         Puts this process into the container's cgroup.
     user : str or None
@@ -41,7 +41,7 @@ class Enter:
         self,
         *,
         sync: socket.socket,
-        init_pid: int,
+        init_pidfd: int,
         process: Process,
         user: str | None,
         stdio: list[int],
@@ -49,7 +49,7 @@ class Enter:
         install_filter: Callable[[], None],
     ) -> None:
         self._sync = sync
-        self._init_pid = init_pid
+        self._init_pidfd = init_pidfd
         self._process = process
         self._user = user
         self._stdio = stdio
@@ -71,7 +71,7 @@ class Enter:
         with Step("cgroup"):
             self._join_cgroup()
         with Step("namespaces"):
-            namespaces.join(self._init_pid)
+            namespaces.join(self._init_pidfd)
         # As: before. Root and working directory: the container's.
         if self._process.get("terminal", False):
             self._open_terminal()

@@ -93,7 +93,7 @@ class Execs:
         sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         enter = Enter(
             sync=theirs,
-            init_pid=init.pid,
+            init_pidfd=init.pidfd,
             process=process,
             user=message.get("user"),
             stdio=pipes.theirs if pipes else [-1, -1, -1],
@@ -121,16 +121,20 @@ class _Observer:
         self._exit_file = exit_file
 
     def on_mounted(self, fds: list[int]) -> None:
+        """Close the descriptors: an exec mounts nothing."""
         for fd in fds:
-            os.close(fd)  # an exec mounts nothing
+            os.close(fd)
 
     def on_started(self) -> None:
+        """Tell it."""
         self._execs.started(self._exec_id)
 
     def on_failed(self, failure: StepFailure) -> None:
+        """Tell it as the exec's failure."""
         self._execs.ended(self._exec_id, {**failure.to_message(), "type": "exec_failed"})
 
     def on_exited(self, exit_code: int) -> None:
+        """Record it where that is wanted, and tell it."""
         if self._exit_file:
             write_exit_record(self._exit_file, {"exit_code": exit_code})()
         self._execs.ended(self._exec_id, {"type": "exec_exited", "exit_code": exit_code})

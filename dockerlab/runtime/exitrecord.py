@@ -30,6 +30,7 @@ def write_exit_record(path: str, record: dict[str, Any]) -> Callable[[], None]:
     os.rename(temporary, path)
 
     def settle() -> None:
+        """Flush the record to the disk."""
         os.fsync(fd)
         os.close(fd)
 

@@ -148,7 +148,7 @@ def report_failure(sync: socket.socket, body: Callable[[], None]) -> None:
         body()
     except StepFailure as failure:
         protocol.send(sync, failure.to_message())
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the top of a process: nobody else could tell it
         internal = StepFailure("internal", 0, "", describe(error).strip())
         protocol.send(sync, internal.to_message())
 

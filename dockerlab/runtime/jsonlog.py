@@ -10,9 +10,9 @@ A line longer than 16 KiB is written in parts, of which only the last ends in a 
 
 from __future__ import annotations
 
-import json
 import os
 import time
+from json.encoder import encode_basestring
 
 __all__ = ["STDERR", "STDOUT", "JsonFileLog", "rfc3339_nano"]
 
@@ -71,11 +71,11 @@ class JsonFileLog:
         name = _STREAM_NAMES[stream]
         stamp = rfc3339_nano(time.time_ns())
         tail = f',"stream":"{name}","time":"{stamp}"}}\n'
+        # The encoder's own function: json.dumps would make an encoder for each line.
         entries = [
-            f'{{"log":{json.dumps(part.decode("utf-8", "replace"), ensure_ascii=False)}{tail}'
-            for part in parts
+            f'{{"log":{encode_basestring(part.decode("utf-8", "replace"))}{tail}' for part in parts
         ]
-        data = "".join(entries).encode("utf-8", "surrogatepass")
+        data = "".join(entries).encode()
         try:
             _write_all(self._fd, data)
         except OSError as error:

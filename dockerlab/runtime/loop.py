@@ -61,7 +61,8 @@ class Loop:
         self._is_stopped = True
 
     def run(self) -> None:
-        """Wait and call handlers until `stop`."""
+        """Wait and call handlers until `stop`; may be called again."""
+        self._is_stopped = False
         while not self._is_stopped:
             for fd, events in self._epoll.poll(self._patience_s()):
                 handler = self._handlers.get(fd)

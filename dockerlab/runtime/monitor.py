@@ -7,7 +7,6 @@ conversation is the table in `runtime.protocol`.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -15,6 +14,7 @@ import time
 
 from dockerlab.kernel import syscalls
 from dockerlab.runtime import namespaces, seccomp
+from dockerlab.runtime.bundle import load_filter, load_spec
 from dockerlab.runtime.cgroups.tree import detect
 from dockerlab.runtime.connections import Connections
 from dockerlab.runtime.execs import Execs
@@ -100,9 +100,9 @@ class Monitor:
 
     def _start(self) -> None:
         bundle = self._args["bundle"]
-        with Step("bundle", bundle):
-            spec: Spec = json.loads(_read(os.path.join(bundle, "config.json")) or b"{}")
-            self._filter = _load_filter(bundle, spec)
+        spec = load_spec(bundle)
+        self._filter = load_filter(bundle, spec)
+        with Step("bundle", self._args["run_dir"]):
             self._connections.listen()
         stdio, pipes = self._make_stdio()
         sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -121,7 +121,7 @@ class Monitor:
         if pipes:
             pipes.close_theirs()
             stdio.connect_pipes(pipes.stdin, pipes.sources)
-        self._init = Supervised(self._loop, pid, sync, stdio, _InitObserver(self))
+        self._init = Supervised(self._loop, pid, sync, stdio, self)
         self._timings["forked"] = time.monotonic()
         # While init mounts: both take their time, and the attaching to a cgroup is mostly waiting.
         self._join_cgroup(spec, pid)
@@ -164,9 +164,9 @@ class Monitor:
     def _first_byte(self, monotonic_s: float) -> None:
         self._tell({"type": "output", "monotonic_s": monotonic_s})
 
-    # ------------------------------------------------------------------- what init's observer calls
+    # ----------------------------------------------- what init tells (the Observer of `supervised`)
 
-    def mounted(self, fds: list[int]) -> None:
+    def on_mounted(self, fds: list[int]) -> None:
         """Let init go on: its root is ready, and it is in its cgroup."""
         # Held until the end is told: the last holder of a mount namespace unmounts, and to unmount
         # an overlay may wait for a disk. The container's end shall not.
@@ -180,7 +180,7 @@ class Monitor:
         folders = self._tree.visible(self._cgroup_path) if self._tree else []
         init.go({"type": "go", "cgroups": folders})
 
-    def started(self) -> None:
+    def on_started(self) -> None:
         """Tell that the program runs."""
         self._timings["executed"] = time.monotonic()
         self._started_ns = time.time_ns()
@@ -193,12 +193,12 @@ class Monitor:
             }
         )
 
-    def failed(self, failure: StepFailure) -> None:
+    def on_failed(self, failure: StepFailure) -> None:
         """Tell that there will be no program."""
         self._tell(failure.to_message())
         self._loop.stop()
 
-    def exited(self, exit_code: int) -> None:
+    def on_exited(self, exit_code: int) -> None:
         """Record the end, tell it, and see off the clients that have not read everything."""
         init = self._init
         if init is None:
@@ -293,42 +293,6 @@ class Monitor:
                 self._tree.remove(self._cgroup_path)
         finally:
             self._connections.close()
-
-
-class _InitObserver:
-    """Hands the events of a container's first process to its monitor."""
-
-    def __init__(self, monitor: Monitor) -> None:
-        self._monitor = monitor
-
-    def on_mounted(self, fds: list[int]) -> None:
-        self._monitor.mounted(fds)
-
-    def on_started(self) -> None:
-        self._monitor.started()
-
-    def on_failed(self, failure: StepFailure) -> None:
-        self._monitor.failed(failure)
-
-    def on_exited(self, exit_code: int) -> None:
-        self._monitor.exited(exit_code)
-
-
-def _load_filter(bundle: str, spec: Spec) -> bytes | None:
-    """Return the seccomp program: the cached one, else compiled from the spec; None without one."""
-    if "seccomp" not in spec["linux"]:
-        return None
-    cached = _read(os.path.join(bundle, "seccomp.bpf"))
-    return cached or seccomp.compile_filter(spec["linux"]["seccomp"], os.uname().machine)
-
-
-def _read(path: str) -> bytes:
-    """Return a file's content, nothing when it is not there."""
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return b""
 
 
 def _log(line: str) -> None:

@@ -62,19 +62,17 @@ def leave_cgroup(namespaces: list[Namespace]) -> None:
         syscalls.unshare(constants.CLONE_NEWCGROUP)
 
 
-def join(pid: int) -> None:
+def join(pidfd: int) -> None:
     """Enter every namespace of a running process but its user and pid namespaces.
 
-    Root and working directory become those of its mount namespace. setns(2), since Linux 5.8
+    Root and working directory become those of its mount namespace. A descriptor and not a number:
+    who calls is in the pid namespace already, where the process has another number. setns(2), since
+    Linux 5.8
     """
-    pidfd = os.pidfd_open(pid)
-    try:
-        flags = constants.CLONE_NEWCGROUP
-        for flag in _FLAGS.values():
-            flags |= flag
-        syscalls.setns(pidfd, flags)
-    finally:
-        os.close(pidfd)
+    flags = constants.CLONE_NEWCGROUP
+    for flag in _FLAGS.values():
+        flags |= flag
+    syscalls.setns(pidfd, flags)
 
 
 def bring_loopback_up() -> None:

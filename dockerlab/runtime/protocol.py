@@ -13,7 +13,7 @@ One JSON object a datagram on a SEQPACKET socket, descriptors beside it (SCM_RIG
                            namespace                -->
                            makes the cgroup,              leaves the other namespaces,
                            puts init into it              mounts
-                                                    <--   {"type": "mounted"} [+ namespace, terminal]
+                                                    <--   {"type": "mounted"} [+ fds]
                            {"type": "go", "cgroups"} -->  cgroup namespace, pivot_root, identity
                                                     <--   {"type": "executing"}
                                                           execve closes the socket

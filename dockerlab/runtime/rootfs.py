@@ -28,7 +28,15 @@ if TYPE_CHECKING:
         work: str
 
 
-__all__ = ["Devices", "MaskedPath", "ReadonlyPath", "Sysctl", "is_directory", "mount_overlay", "pivot"]
+__all__ = [
+    "Devices",
+    "MaskedPath",
+    "ReadonlyPath",
+    "Sysctl",
+    "is_directory",
+    "mount_overlay",
+    "pivot",
+]
 
 _NULL_DEVICE = os.makedev(1, 3)
 _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR})

@@ -110,6 +110,11 @@ class Supervised:
         loop.watch(self._pidfd.fileno(), READABLE, lambda _: self._ended())
 
     @property
+    def pidfd(self) -> int:
+        """Return its pidfd, -1 when it has ended; see pidfd_open(2)."""
+        return self._pidfd.fileno()
+
+    @property
     def is_running(self) -> bool:
         """Tell whether the program was executed and has not ended."""
         return self._sync.fileno() < 0 and self._failure is None and self.exit_code is None

@@ -22,10 +22,47 @@ from tests.support.images import find_static_busybox
 __all__ = ["Box", "Boxes", "running_zygote"]
 
 TIMEOUT_S = 20.0
-APPLETS = (
-    "sh cat ls id hostname ps mount grep head tail sleep dd echo kill stat tr wc mknod chmod mkdir"
-    " touch readlink env umask cut yes stty tty ip seq true test nproc setsid printf rm ln od sync"
-).split()
+APPLETS = [
+    "sh",
+    "cat",
+    "ls",
+    "id",
+    "hostname",
+    "ps",
+    "mount",
+    "grep",
+    "head",
+    "tail",
+    "sleep",
+    "dd",
+    "echo",
+    "kill",
+    "stat",
+    "tr",
+    "wc",
+    "mknod",
+    "chmod",
+    "mkdir",
+    "touch",
+    "readlink",
+    "env",
+    "umask",
+    "cut",
+    "yes",
+    "stty",
+    "tty",
+    "ip",
+    "seq",
+    "true",
+    "test",
+    "nproc",
+    "setsid",
+    "printf",
+    "rm",
+    "ln",
+    "od",
+    "sync",
+]
 
 Message = dict[str, Any]
 
@@ -36,7 +73,9 @@ def running_zygote(log: Path) -> Iterator[Zygote]:
     package = Path(jobs.__file__).parents[2]
     with log.open("ab") as file:
         zygote = Zygote.launch(
-            Path(jobs.__file__), import_paths=[str(package), *_decompressors()], log_fd=file.fileno()
+            Path(jobs.__file__),
+            import_paths=[str(package), *_decompressors()],
+            log_fd=file.fileno(),
         )
     try:
         yield zygote
@@ -144,7 +183,9 @@ class Box:
             else:
                 self.spec["process"][key] = value
 
-    def start(self, zygote: Zygote, *, stdin: bool = True, multiplexed: bool = False) -> socket.socket:
+    def start(
+        self, zygote: Zygote, *, stdin: bool = True, multiplexed: bool = False
+    ) -> socket.socket:
         """Submit the job with one attached client, which is returned."""
         self.spec["process"]["terminal"] = self.args["terminal"]
         (self.bundle / "config.json").write_text(json.dumps(self.spec))

@@ -1,4 +1,4 @@
-"""Fixtures of the runtime's tests: one zygote a module, and boxes that are closed behind each test."""
+"""One zygote for each module of the runtime's tests, and boxes closed behind each test."""
 
 from collections.abc import Iterator
 from pathlib import Path
