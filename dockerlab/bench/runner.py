@@ -108,9 +108,11 @@ def _refuse_used_image(session: Session, image: str) -> None:
         return
     if users:
         names = " ".join(user["Names"][0].removeprefix("/") for user in users)
+        one = len(users) == 1
         raise Conflict(
-            f"cannot remove {image} for cold runs: {len(users)} containers use it",
-            f"remove them first: %rm -f {names}",
+            f"cannot remove {image} for cold runs: "
+            + ("a container uses it" if one else f"{len(users)} containers use it"),
+            f"remove {'it' if one else 'them'} first: %rm -f {names}",
         )
 
 

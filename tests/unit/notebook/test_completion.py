@@ -27,14 +27,14 @@ class Names:
         """Nothing is open."""
 
 
-def answering(_engine: str, *, start: bool = True) -> Session:
-    assert not start
+def answering(engine: str, *, start: bool = True) -> Session:
+    assert (engine, start) == ("", False)
     api: Any = Names()
     return Session(engine="dockerlab", version="1", address="tcp://names", api=api)
 
 
-def silent(_engine: str, *, start: bool = True) -> Session:
-    raise Unavailable(f"nobody answers (start={start})")
+def silent(engine: str, *, start: bool = True) -> Session:
+    raise Unavailable(f"nobody answers: {engine} (start={start})")
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """Output arrives in pieces and is shown at once, whole characters only."""
 
+from typing import Any
+
 import pytest
-from IPython.lib.pretty import pretty
+from IPython.lib import pretty as printer
 
 from dockerlab.notebook.text import CellOutput, Lines, LogText
 
@@ -36,5 +38,6 @@ def test_bytes_that_are_no_text_are_shown_as_such(capsys: pytest.CaptureFixture[
 
 
 def test_lists_and_logs_are_shown_as_text() -> None:
+    pretty: Any = printer.pretty
     assert pretty(Lines(["one", "two"])) == "one\ntwo"
     assert pretty(LogText("one\ntwo\n")) == "one\ntwo"
