@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dockerlab.hub.builtin import builtin_images
 from dockerlab.notebook.commands import COMMANDS
 from scripts.reference import README, renew
 
@@ -59,3 +60,13 @@ def test_the_version_is_one() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
 
     assert project["project"]["version"] == dockerlab.__version__
+
+
+def test_the_journey_of_a_pull_has_the_digests_of_the_built_in_image() -> None:
+    page = (CHECKOUT / "docs" / "journey-of-a-pull.md").read_text(encoding="utf-8")
+    image = builtin_images()["library/hello-world"]
+
+    told = set(re.findall(r"sha256:[0-9a-f]{64}", page))
+
+    blobs = {image.index.digest, *image.manifests, *image.blobs}
+    assert len(told - blobs) == 1  # the diffID, which is of the uncompressed archive
