@@ -90,7 +90,11 @@ def find_registry_program() -> str | None:
 
 @contextmanager
 def running_registry(
-    root: Path, *, port: int = 0, auth: dict[str, Any] | None = None
+    root: Path,
+    *,
+    port: int = 0,
+    auth: dict[str, Any] | None = None,
+    tls: dict[str, str] | None = None,
 ) -> Iterator[RunningRegistry]:
     """Run a registry over the folder `root` until the block ends.
 
@@ -102,6 +106,8 @@ def running_registry(
         0 chooses a free one.
     auth : dict
         The ``auth`` section of its configuration, None for none.
+    tls : dict
+        The ``http.tls`` section, None for plain HTTP.
     """
     program = find_registry_program()
     if program is None:
@@ -109,7 +115,7 @@ def running_registry(
     root.mkdir(parents=True, exist_ok=True)
     address = f"127.0.0.1:{port or free_port()}"
     config = root / "config.json"
-    config.write_text(json.dumps(_configuration(root / "data", address, auth)))
+    config.write_text(json.dumps(_configuration(root / "data", address, auth, tls)))
     with (root / "log").open("ab") as log:
         process = subprocess.Popen(
             [program, "serve", str(config)],
@@ -246,7 +252,9 @@ def _describe(media_type: str, data: bytes) -> dict[str, Any]:
     return {"mediaType": media_type, "digest": digest(data), "size": len(data)}
 
 
-def _configuration(data: Path, address: str, auth: dict[str, Any] | None) -> dict[str, Any]:
+def _configuration(
+    data: Path, address: str, auth: dict[str, Any] | None, tls: dict[str, str] | None
+) -> dict[str, Any]:
     config: dict[str, Any] = {
         "version": "0.1",
         "log": {"level": "warn", "accesslog": {"disabled": True}},
@@ -259,6 +267,8 @@ def _configuration(data: Path, address: str, auth: dict[str, Any] | None) -> dic
     }
     if auth is not None:
         config["auth"] = auth
+    if tls is not None:
+        config["http"]["tls"] = tls
     return config
 
 

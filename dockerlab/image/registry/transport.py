@@ -234,18 +234,27 @@ def describe_errors(answer: Answer) -> str:
 
     Closes the answer. See distribution-spec/spec.md#error-codes.
     """
+    status = f"received unexpected HTTP status: {answer.status} {answer.reason or ''}".strip()
     try:
         data = read_limited(answer, _MAX_ERROR_BYTES, "the error")
-        errors = msgspec.json.decode(data, type=_Errors)
-    except (Broken, Unavailable, msgspec.MsgspecError, RecursionError):
-        return f"received unexpected HTTP status: {answer.status} {answer.reason or ''}".strip()
+    except (Broken, Unavailable):
+        return status
     finally:
         answer.close()
+    try:
+        errors = msgspec.json.decode(data, type=_Errors)
+    except (msgspec.MsgspecError, RecursionError):
+        # Proxies and TLS servers answer in plain words; a page of HTML says nothing in one line.
+        is_text = answer.headers.get("Content-Type", "text/plain").startswith("text/plain")
+        words = data.decode("utf-8", "replace").strip() if is_text else ""
+        return _on_one_line(f"{status} ({words})" if words else status)
     if errors.errors:
         first = errors.errors[0]
-        text = f"{first.code.lower().replace('_', ' ')}: {first.message}"
-    else:
-        text = errors.details or f"received unexpected HTTP status: {answer.status}"
+        return _on_one_line(f"{first.code.lower().replace('_', ' ')}: {first.message}")
+    return _on_one_line(errors.details or status)
+
+
+def _on_one_line(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)[:_MAX_SHOWN_CHARACTERS]
 
 
