@@ -29,7 +29,7 @@ def test_about_95_of_100_intervals_hold_the_median_they_estimate() -> None:
     generator = np.random.default_rng(7)
     held = 0
     for number in range(100):
-        interval = median_interval(generator.lognormal(size=30), seed=number)
+        interval = median_interval(generator.lognormal(size=30).tolist(), seed=number)
         held += interval.low <= 1.0 <= interval.high
 
     assert 88 <= held <= 100
