@@ -173,7 +173,7 @@ def test_a_digest_is_pulled_without_asking_for_what_is_there(
     # Nobody listens at port 1; everything is in the store.
     offline = Puller(store, mirrors=["http://127.0.0.1:1"])
     assert offline.pull(by_digest).repo_digest == hello.manifest
-    assert offline.lines[0].id == hello.manifest
+    assert offline.lines[0].id == f"docker.io/library/{by_digest}"
 
 
 @pytest.mark.parametrize("compression", ["gzip", "none"])
