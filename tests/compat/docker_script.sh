@@ -217,7 +217,8 @@ step stopped_state docker inspect -f '{{.State.Status}} {{.State.ExitCode}}' sle
 quiet docker start sleeper
 step rm_force docker rm -f sleeper
 step rm_force_missing docker rm -f sleeper
-quiet $run -d --name polite busybox sh -c 'trap "exit 4" TERM; while :; do sleep 0.1; done'
+quiet $run -d --name polite busybox sh -c 'trap "exit 4" TERM; echo ready; while :; do sleep 0.1; done'
+quiet sh -c 'until docker logs polite | grep -q ready; do sleep 0.1; done'
 step stop_polite docker stop polite
 step polite_state docker inspect -f '{{.State.ExitCode}}' polite
 quiet docker rm polite
