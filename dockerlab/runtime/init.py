@@ -36,11 +36,15 @@ class Init:
         An empty directory of the host; the overlay is there in our own mount namespace only.
     stdio : list of int
         Descriptors for 0, 1 and 2; -1 is /dev/null, and all are ignored with a terminal.
+    join_cgroup : callable
+        Puts this process into the container's cgroup.
+    cgroup_folders : list
+        Name and folder of each hierarchy that the container sees (`CgroupTree.visible`).
     install_filter : callable
         Installs the seccomp filter; does nothing without one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of one process, named at the only call
         self,
         *,
         sync: socket.socket,
@@ -48,8 +52,12 @@ class Init:
         overlay: Overlay,
         mount_point: str,
         stdio: list[int],
+        join_cgroup: Callable[[], None],
+        cgroup_folders: list[list[str]],
         install_filter: Callable[[], None],
     ) -> None:
+        self._join_cgroup = join_cgroup
+        self._cgroup_folders = cgroup_folders
         self._sync = sync
         self._spec = spec
         self._overlay = overlay
@@ -73,17 +81,17 @@ class Init:
         os.setsid()
         os.umask(0)
         self._adjust_oom_score()
-        namespaces_ = self._spec["linux"].get("namespaces", [])
+        with Step("cgroup"):
+            # By itself and not by the monitor: the kernel then takes no lock of all processes.
+            self._join_cgroup()
         with Step("namespaces"):
-            namespaces.leave(namespaces_)
+            namespaces.leave(self._spec["linux"].get("namespaces", []))
         # As: before, but alone in mount, uts, ipc and network namespaces. Root: still the host's.
         self._set_hostname()
         root_fd = self._mount_root()
         self._perform(mounts.plan_mounts(self._spec), root_fd)
-        cgroup_folders = self._wait_for_cgroup(root_fd)
-        with Step("namespaces"):
-            namespaces.leave_cgroup(namespaces_)
-        self._perform(mounts.plan_cgroups(self._spec, cgroup_folders), root_fd)
+        self._perform(mounts.plan_cgroups(self._spec, self._cgroup_folders), root_fd)
+        self._tell_mounted(root_fd)
         self._enter_root(root_fd)
         # As: before. Root: the container's; of the host only the sync socket and stdio are open.
         os.umask(0o022)
@@ -117,8 +125,8 @@ class Init:
             with Step(operation.step, operation.path):
                 operation.perform(syscalls, root_fd)
 
-    def _wait_for_cgroup(self, root_fd: int) -> list[list[str]]:
-        """Tell the monitor that the root is ready; go on when it has us in our cgroup."""
+    def _tell_mounted(self, root_fd: int) -> None:
+        """Give the monitor our mount namespace, and the terminal when there is one."""
         fds = [os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)]
         if self._is_terminal:
             with Step("terminal"):
@@ -128,11 +136,6 @@ class Init:
         protocol.send(self._sync, {"type": "mounted"}, fds)
         for fd in fds:
             os.close(fd)
-        message, _ = protocol.receive(self._sync)
-        if message is None:
-            raise StepFailure("internal", 0, "", "the monitor ended during the start")
-        folders: list[list[str]] = message["cgroups"]
-        return folders
 
     def _enter_root(self, root_fd: int) -> None:
         with Step("pivot"):

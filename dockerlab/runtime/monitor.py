@@ -75,7 +75,7 @@ class Monitor:
         self._execs = Execs(
             self._loop,
             self._tell,
-            join_cgroup=self._join_own_cgroup,
+            join_cgroup=self._join_cgroup,
             install_filter=self._install_filter,
         )
         self._init: Supervised | None = None
@@ -104,6 +104,7 @@ class Monitor:
         self._filter = load_filter(bundle, spec)
         with Step("bundle", self._args["run_dir"]):
             self._connections.listen()
+        self._make_cgroup(spec)
         stdio, pipes = self._make_stdio()
         sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         init = Init(
@@ -112,6 +113,8 @@ class Monitor:
             overlay=self._args["rootfs"],
             mount_point=os.path.join(bundle, spec["root"]["path"]),
             stdio=pipes.theirs if pipes else [-1, -1, -1],
+            join_cgroup=self._join_cgroup,
+            cgroup_folders=self._tree.visible(self._cgroup_path) if self._tree else [],
             install_filter=self._install_filter,
         )
         with Step("fork"):
@@ -123,8 +126,6 @@ class Monitor:
             stdio.connect_pipes(pipes.stdin, pipes.sources)
         self._init = Supervised(self._loop, pid, sync, stdio, self)
         self._timings["forked"] = time.monotonic()
-        # While init mounts: both take their time, and the attaching to a cgroup is mostly waiting.
-        self._join_cgroup(spec, pid)
 
     def _make_stdio(self) -> tuple[Stdio, Pipes | None]:
         args = self._args
@@ -142,19 +143,19 @@ class Monitor:
         self._waiting = []
         return stdio, None if terminal else Pipes(has_input=args["open_stdin"])
 
-    def _join_cgroup(self, spec: Spec, pid: int) -> None:
+    def _make_cgroup(self, spec: Spec) -> None:
         path = spec["linux"].get("cgroupsPath", "")
         if path:
-            try:
-                with Step("cgroup"):
-                    self._tree = detect()
-                    self._tree.create(path, spec["linux"].get("resources", {}))
-                    self._cgroup_path = path
-                    self._tree.join(path, pid)
-            except StepFailure:
-                os.kill(pid, signal.SIGKILL)
-                raise
+            with Step("cgroup"):
+                tree = detect()
+                tree.create(path, spec["linux"].get("resources", {}))
+            self._tree, self._cgroup_path = tree, path
         self._timings["cgroup"] = time.monotonic()
+
+    def _join_cgroup(self) -> None:
+        """Put the process that calls, a forked one, into the cgroup."""
+        if self._tree is not None:
+            self._tree.join(self._cgroup_path, 0)
 
     def _install_filter(self) -> None:
         if self._filter is not None:
@@ -167,18 +168,13 @@ class Monitor:
     # ----------------------------------------------- what init tells (the Observer of `supervised`)
 
     def on_mounted(self, fds: list[int]) -> None:
-        """Let init go on: its root is ready, and it is in its cgroup."""
+        """Take what init gives us: its mount namespace, and the terminal when there is one."""
         # Held until the end is told: the last holder of a mount namespace unmounts, and to unmount
         # an overlay may wait for a disk. The container's end shall not.
         self._mount_namespace, *terminal = fds
         self._timings["mounted"] = time.monotonic()
-        init = self._init
-        if init is None:
-            return
-        if terminal:
-            init.stdio.connect_terminal(terminal[0], self._args["tty_size"])
-        folders = self._tree.visible(self._cgroup_path) if self._tree else []
-        init.go({"type": "go", "cgroups": folders})
+        if terminal and self._init is not None:
+            self._init.stdio.connect_terminal(terminal[0], self._args["tty_size"])
 
     def on_started(self) -> None:
         """Tell that the program runs."""
@@ -273,11 +269,6 @@ class Monitor:
 
     def _tell(self, message: dict[str, Any]) -> None:
         self._connections.broadcast(message)
-
-    def _join_own_cgroup(self) -> None:
-        if self._tree is not None:
-            # 0 is the process that writes.
-            self._tree.join(self._cgroup_path, 0)
 
     # --------------------------------------------------------------------------------------- end
 

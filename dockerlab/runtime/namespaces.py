@@ -16,9 +16,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dockerlab.oci.runtimespec import Namespace
 
-__all__ = ["bring_loopback_up", "join", "leave", "leave_cgroup", "leave_pid"]
+__all__ = ["bring_loopback_up", "join", "leave", "leave_pid"]
 
 _FLAGS = {
+    # The cgroup that this process is in becomes the root of what it sees; cgroup_namespaces(7).
+    "cgroup": constants.CLONE_NEWCGROUP,
     "mount": constants.CLONE_NEWNS,
     "uts": constants.CLONE_NEWUTS,
     "ipc": constants.CLONE_NEWIPC,
@@ -37,7 +39,7 @@ def leave_pid(namespaces: list[Namespace]) -> None:
 
 
 def leave(namespaces: list[Namespace]) -> None:
-    """Enter new mount, uts, ipc and network namespaces, or those that have a path.
+    """Enter new cgroup, mount, uts, ipc and network namespaces, or those that have a path.
 
     Notes
     -----
@@ -56,12 +58,6 @@ def leave(namespaces: list[Namespace]) -> None:
         bring_loopback_up()
 
 
-def leave_cgroup(namespaces: list[Namespace]) -> None:
-    """Make this process's cgroup the root of what it sees. cgroup_namespaces(7)."""
-    if any(namespace["type"] == "cgroup" for namespace in namespaces):
-        syscalls.unshare(constants.CLONE_NEWCGROUP)
-
-
 def join(pidfd: int) -> None:
     """Enter every namespace of a running process but its user and pid namespaces.
 
@@ -69,7 +65,7 @@ def join(pidfd: int) -> None:
     who calls is in the pid namespace already, where the process has another number. setns(2), since
     Linux 5.8
     """
-    flags = constants.CLONE_NEWCGROUP
+    flags = 0
     for flag in _FLAGS.values():
         flags |= flag
     syscalls.setns(pidfd, flags)

@@ -9,12 +9,12 @@ One JSON object a datagram on a SEQPACKET socket, descriptors beside it (SCM_RIG
 
     daemon                 monitor                        init (PID 1 until execve)
     ------                 -------                        ----
-                           forks it into a new PID
-                           namespace                -->
-                           makes the cgroup,              leaves the other namespaces,
-                           puts init into it              mounts
+                           makes the cgroup, forks
+                           init into a new PID
+                           namespace                -->   enters the cgroup, leaves the
+                                                          other namespaces, mounts
                                                     <--   {"type": "mounted"} [+ fds]
-                           {"type": "go", "cgroups"} -->  cgroup namespace, pivot_root, identity
+                                                          pivot_root, identity
                                                     <--   {"type": "executing"}
                                                           execve closes the socket
                     <--    {"type": "started", "pid", "started_ns", "timings"}

@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
-    from typing import Any, Protocol
+    from typing import Protocol
 
     from dockerlab.runtime.loop import Loop
     from dockerlab.runtime.stdio import Stdio
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         """Whom a process tells what happens to it."""
 
         def on_mounted(self, fds: list[int]) -> None:
-            """Answer "go", for its root is ready; the observer owns the descriptors."""
+            """Take the descriptors, for its root is ready; the observer owns them."""
 
         def on_started(self) -> None:
             """Note that the program was executed."""
@@ -98,6 +98,8 @@ class Supervised:
         self._loop = loop
         self.pid = pid
         self.stdio = stdio
+        # It never blocks: should anybody else hold the other end, we must not wait for that.
+        sync.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         self._sync = sync
         self._observer = observer
         self._pidfd = kernel_fds.OwnedFd(os.pidfd_open(pid))
@@ -118,13 +120,6 @@ class Supervised:
     def is_running(self) -> bool:
         """Tell whether the program was executed and has not ended."""
         return self._sync.fileno() < 0 and self._failure is None and self.exit_code is None
-
-    def go(self, message: dict[str, Any]) -> None:
-        """Let it go on behind "mounted"; when it is already dead its end will be seen."""
-        try:
-            protocol.send(self._sync, message)
-        except OSError:
-            return
 
     def kill(self, number: int) -> None:
         """Send a signal, unless it has ended: its number may be somebody else's then."""

@@ -28,6 +28,8 @@ _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A passwd file of a megabyte has twenty thousand users; more is an attack on our memory.
 _USER_FILE_BYTES = 4 * 1024 * 1024
 _UMASK = 0o022
+# By Python from its start: SIGPIPE and SIGXFSZ; the others by `runtime.monitor`.
+_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WORKING_DIRECTORY_MODE = 0o755
 
 
@@ -183,8 +185,9 @@ def _bytes(text: str) -> bytes:
 
 
 def _forget_signals() -> None:
-    """Give back what Python and the daemon's parents have set: execve(2) keeps ignored signals."""
-    for number in signal.valid_signals():
-        if signal.getsignal(number) not in (signal.SIG_DFL, None):
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    """Give back what Python and the monitor ignore, for execve(2) keeps that.
+
+    What somebody above the daemon ignored, the zygote has given back already.
+    """
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_DFL)

@@ -40,6 +40,7 @@ def serve(sock_fd: int, jobs: dict[str, Job]) -> None:
     syscalls.set_process_name("dl-zygote")
     # A child must not be killed, or kill its container, because a terminal sent SIGINT to us all.
     os.setsid()
+    _forget_signals()
     _leave_mount_namespace()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     # What is loaded now is shared with every child: no collection may touch, and copy, its pages.
@@ -51,9 +52,22 @@ def serve(sock_fd: int, jobs: dict[str, Job]) -> None:
         message, fds = protocol.receive(sock)
         if message is None:
             return
-        _fork(sock, jobs[message["job"]], message["args"], fds)
+        try:
+            _fork(sock, jobs[message["job"]], message["args"], fds)
+        except Exception as error:  # noqa: BLE001 - one bad job must not end all others
+            # Who submitted it sees its descriptors close.
+            os.write(2, f"job {message.get('job')}: {describe(error)}".encode("utf-8", "replace"))
         for fd in fds:
             os.close(fd)
+
+
+def _forget_signals() -> None:
+    """Give back what the daemon's parents have ignored or blocked (nohup, a notebook's kernel)."""
+    kept_by_python = (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)
+    for number in signal.valid_signals():
+        if signal.getsignal(number) == signal.SIG_IGN and number not in kept_by_python:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
 def _leave_mount_namespace() -> None:

@@ -50,7 +50,8 @@ def test_timings_are_in_order(boxes: Boxes) -> None:
     timings = box.expect("started")["timings"]
 
     assert sorted(timings) == ["cgroup", "executed", "forked", "mounted", "received"]
-    assert before <= timings["received"] <= timings["forked"] <= timings["mounted"]
+    assert before <= timings["received"] <= timings["cgroup"] <= timings["forked"]
+    assert timings["forked"] <= timings["mounted"]
     assert timings["mounted"] <= timings["executed"] <= time.monotonic()
 
 
@@ -293,6 +294,23 @@ def test_a_dead_zygote_refuses_jobs(tmp_path: Path) -> None:
             time.sleep(0.005)
         with pytest.raises(EngineFailure, match="does not take the job"):
             zygote.submit("monitor", {}, [])
+
+
+def test_an_unknown_job_closes_its_descriptors_and_others_go_on(
+    tmp_path: Path, known_containers: set[str]
+) -> None:
+    log = tmp_path / "log"
+    with running_zygote(log) as zygote:
+        reader, writer = os.pipe()
+        zygote.submit("no-such-job", {}, [writer])
+        os.close(writer)
+        assert os.read(reader, 1) == b""
+        os.close(reader)
+        boxes = Boxes(zygote, tmp_path / "boxes", known_containers)
+        assert boxes.run("echo", "fine") == (0, "fine\n")
+        boxes.close()
+
+    assert log.read_text().startswith("job no-such-job: KeyError")
 
 
 def test_the_zygote_is_single_threaded(boxes: Boxes) -> None:
