@@ -50,6 +50,7 @@ class Containers:
         self._events = events
         self._starter = starter
         self._tasks: dict[ContainerId, Task] = {}
+        self._leaving: dict[ContainerId, Task] = {}
         self._locks: dict[ContainerId, asyncio.Lock] = {}
         self._restarting: set[ContainerId] = set()
         self._background: set[asyncio.Task[None]] = set()
@@ -254,6 +255,9 @@ class Containers:
             container = self.get(container_id)
             if container.state.is_running:
                 raise NotModified(f"container {container_id} is already running")
+            if (leaving := self._leaving.get(container_id)) is not None:
+                # The monitor of the last run still holds the overlay and its folder.
+                await leaving.gone.wait()
             try:
                 task, started = await self._starter.start(
                     container,
@@ -299,13 +303,19 @@ class Containers:
 
     async def _until_exit(self, container_id: ContainerId, task: Task) -> None:
         record = await task.exited
-        task.close()
         del self._tasks[container_id]
+        self._leaving[container_id] = task
+        self.in_background(self._until_gone(container_id, task))
         stopwatch = self._stopwatches.of(container_id)
         starts = [p.begin_s + p.duration_s for p in stopwatch.phases if p.phase == "start"]
         if starts:
             stopwatch.add("exit", starts[-1], record.monotonic_s)
         await self.ended(container_id, record)
+
+    async def _until_gone(self, container_id: ContainerId, task: Task) -> None:
+        await task.gone.wait()
+        if self._leaving.get(container_id) is task:
+            del self._leaving[container_id]
 
     async def ended(self, container_id: ContainerId, record: ExitRecord) -> None:
         """Write down the end of a container, tell who waits, and remove it when that was asked."""
@@ -362,5 +372,5 @@ class Containers:
         """Let go of everything that runs; it goes on."""
         for background in self._background:
             background.cancel()
-        for running in self._tasks.values():
+        for running in (*self._tasks.values(), *self._leaving.values()):
             running.close()

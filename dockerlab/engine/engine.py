@@ -3,7 +3,6 @@
 The composition root. It knows every keeper and does nothing itself.
 """
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -60,7 +59,8 @@ class Engine:
         folders = Folders(settings.data_root, settings.runtime_dir)
         folders.make()
         database = Database(folders.database)
-        tier = await asyncio.to_thread(choose_tier)
+        # It forks, which only a process without threads does safely: so before there are any.
+        tier = choose_tier()
         _check_stamp(database, settings, tier.name)
         events = Events(database)
         content, layers = ContentStore(folders.content), FolderLayers(folders.layers)

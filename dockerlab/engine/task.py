@@ -89,6 +89,8 @@ class Task:
         The monitor's ``started`` or ``failed`` message.
     exited : Future of ExitRecord
         Always gets a result, also when the monitor was killed.
+    gone : Event
+        The monitor has given back the mounts, the cgroup and its folder.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Task:
         self.started: asyncio.Future[Message] = loop.create_future()
         self.exited: asyncio.Future[ExitRecord] = loop.create_future()
         self.state: asyncio.Future[Message] = loop.create_future()
+        self.gone = asyncio.Event()
         self.exec_messages: dict[str, Callable[[Message], None]] = {}
         loop.add_reader(connection, self._readable)
 
@@ -200,6 +203,7 @@ class Task:
             self.state.cancel()
         if not self.exited.done():
             self.exited.set_result(record or _unknown_exit())
+        self.gone.set()
         self.close()
 
 
