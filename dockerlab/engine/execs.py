@@ -69,6 +69,7 @@ class Execs:
         started: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
 
         def heard(message: Message) -> None:
+            """Take what the monitor says of this exec."""
             if message["type"] in ("exec_started", "exec_failed") and not started.done():
                 started.set_result(message)
             if message["type"] == "exec_exited":

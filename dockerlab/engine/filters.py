@@ -96,6 +96,7 @@ def _narrowed(image: Image, patterns: Sequence[str]) -> Image:
         return image
 
     def fitting(names: Sequence[str]) -> tuple[str, ...]:
+        """Return the names that any pattern admits."""
         return tuple(name for name in names if any(_fits(name, pattern) for pattern in patterns))
 
     return msgspec.structs.replace(image, tags=fitting(image.tags), digests=fitting(image.digests))

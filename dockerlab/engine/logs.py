@@ -67,6 +67,7 @@ async def _follow(
     changed = asyncio.Event()
 
     def heard() -> None:
+        """Empty the descriptor, so that the loop does not call at once again."""
         os.read(changes, _INOTIFY_BYTES)
         changed.set()
 

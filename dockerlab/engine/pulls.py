@@ -139,9 +139,11 @@ class Pulls:
         cancelled = threading.Event()
 
         def emit_here(progress: PullProgress) -> None:
+            """Bring progress from the pull's threads to the loop."""
             loop.call_soon_threadsafe(emit, progress)
 
         def work() -> Pulled:
+            """Pull, in a thread."""
             return pull(
                 reference,
                 platform,

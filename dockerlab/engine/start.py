@@ -164,6 +164,7 @@ def _program(profile: str) -> bytes:
 
 def _first_byte(stopwatch: Stopwatch) -> Callable[[float], None]:
     def note(monotonic_s: float) -> None:
+        """Record the point."""
         stopwatch.add("first_byte", monotonic_s, monotonic_s)
 
     return note

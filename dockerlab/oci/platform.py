@@ -29,7 +29,9 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class _ForPlatform(Protocol):
     @property
-    def platform(self) -> Platform | None: ...
+    def platform(self) -> Platform | None:
+        """What it is for."""
+        ...
 
 
 Candidate = TypeVar("Candidate", bound=_ForPlatform)
