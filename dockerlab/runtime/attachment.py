@@ -102,12 +102,13 @@ class Attachment:
         else:
             self.drop()
 
-    def drop(self) -> None:
-        """Close the connection now."""
+    def drop(self, *, is_shared: bool = False) -> None:
+        """Close the connection now; one that `is_shared` goes on where it is open elsewhere."""
         if self._sock.fileno() < 0:
             return
         self._loop.forget(self._sock.fileno())
-        _shut_down(self._sock)
+        if not is_shared:
+            _shut_down(self._sock)
         self._sock.close()
         self._queue.clear()
         self.queued_bytes = 0

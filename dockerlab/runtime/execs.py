@@ -75,6 +75,11 @@ class Execs:
         pid = self._running[exec_id].pid
         self._tell({"type": "exec_started", "exec_id": exec_id, "pid": pid})
 
+    def let_go(self, exec_id: str) -> None:
+        """Leave its clients to the engine."""
+        if exec_id in self._running:
+            self._running[exec_id].stdio.let_go()
+
     def ended(self, exec_id: str, message: dict[str, Any]) -> None:
         """Tell the end, and forget all but the clients that have not read everything."""
         self._running.pop(exec_id, None)
@@ -130,7 +135,8 @@ class _Observer:
         self._execs.started(self._exec_id)
 
     def on_failed(self, failure: StepFailure) -> None:
-        """Tell it as the exec's failure."""
+        """Tell it as the exec's failure; the engine has a copy of the connection for the reason."""
+        self._execs.let_go(self._exec_id)
         self._execs.ended(self._exec_id, {**failure.to_message(), "type": "exec_failed"})
 
     def on_exited(self, exit_code: int) -> None:

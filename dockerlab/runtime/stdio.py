@@ -148,6 +148,11 @@ class Stdio:
         if self._is_finished and not self._sources:
             attachment.end()
 
+    def let_go(self) -> None:
+        """Leave the clients to whoever else has their connections, and has something to say."""
+        for attachment in list(self._attachments):
+            attachment.drop(is_shared=True)
+
     @property
     def queued_bytes(self) -> int:
         """Return how much is still to be sent to all clients."""
@@ -251,11 +256,12 @@ class Stdio:
         if self._log is not None:
             self._log.close()
             self._log = None
-        for attachment in list(self._attachments):
-            attachment.end()
+        # Before the clients see the end: that is when they ask how it ended.
         on_end, self._on_output_end = self._on_output_end, None
         if on_end is not None:
             on_end()
+        for attachment in list(self._attachments):
+            attachment.end()
 
     def _slowest(self) -> int:
         return max((each.queued_bytes for each in self._attachments), default=0)
