@@ -138,6 +138,7 @@ class _Behind:
         self._head = head
 
     def read(self, size: int) -> bytes:
+        """Return at most `size` bytes; none is the end."""
         head, self._head = self._head[:size], self._head[size:]
         return head or os.read(self._fd, size)
 

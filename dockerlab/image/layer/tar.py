@@ -308,7 +308,7 @@ def _apply_records(entry: Entry, records: Records) -> None:
     xattrs: dict[bytes, bytes] = {}
     for key, value in records:
         if key.startswith(_XATTR):
-            xattrs[key[len(_XATTR) :]] = value
+            xattrs[_without_zero(key[len(_XATTR) :])] = value
         elif not value:
             continue
         elif key == b"path":

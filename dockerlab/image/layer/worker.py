@@ -147,6 +147,7 @@ class _Timed:
         self.total_s = 0.0
 
     def read(self) -> bytes:
+        """Read a piece, and note how long that took."""
         begin = time.monotonic()
         piece = self._reader()
         self.total_s += time.monotonic() - begin

@@ -72,9 +72,11 @@ class _Stop(threading.Event):
         self._outer = outer
 
     def is_set(self) -> bool:
+        """Tell whether either is set."""
         return super().is_set() or self._outer.is_set()
 
     def wait(self, timeout: float | None = None) -> bool:
+        """Wait until either is set."""
         # `outer` wakes nobody who waits here, so a long wait looks up now and then.
         left = 3600.0 if timeout is None else timeout
         while not self.is_set() and left > 0:

@@ -189,6 +189,9 @@ _BAD = {
     "a record of length nought": header(b"p", b"x", size=9) + b"0 path=a\n".ljust(512, b"\0") + END,
     "a record without a value": header(b"p", b"x", size=7) + b"7 path\n".ljust(512, b"\0") + END,
     "a zero byte in a name": pax({b"path": b"a\0b"}) + member(b"f") + END,
+    "a zero byte in an attribute's name": pax({b"SCHILY.xattr.user.a\0b": b"1"})
+    + member(b"f")
+    + END,
     "a PAX number that is none": pax({b"size": b"-1"}) + member(b"f") + END,
     "a PAX time that is none": pax({b"mtime": b"never"}) + member(b"f") + END,
     "extended headers for ever": pax({b"comment": b"x"}) * 40 + member(b"f") + END,
