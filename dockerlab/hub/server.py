@@ -113,6 +113,7 @@ class _PlainStream(IOStream):
     _is_new = True
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        """Read, and note the first bytes of a connection."""
         count = super().read_from_fd(buf)
         if count and self._is_new:
             self._is_new = False
@@ -124,14 +125,17 @@ class _PlainStream(IOStream):
 
 class _PlainServer(HTTPServer):
     def initialize(self, *args: Any, **kwargs: Any) -> None:
+        """Begin with nothing to give back."""
         super().initialize(*args, **kwargs)
         self._undo = ExitStack()
 
     def add_socket(self, listening: socket.socket) -> None:
+        """Accept on a socket that is closed with the server."""
         self._undo.enter_context(listening)
         self._undo.callback(add_accept_handler(listening, self._accept))
 
     def stop(self) -> None:
+        """Stop accepting and close what listens."""
         self._undo.close()
         super().stop()
 
@@ -145,20 +149,24 @@ class _RegistryHandler(RequestHandler):
     repositories: Repositories
 
     def initialize(self, repositories: Repositories) -> None:
+        """Take what is served."""
         self.repositories = repositories
 
     def set_default_headers(self) -> None:
+        """Say which protocol this is, and not which program."""
         self.clear_header("Server")
         self.set_header("Docker-Distribution-API-Version", "registry/2.0")
         self.set_header("X-Content-Type-Options", "nosniff")
 
     def prepare(self) -> None:
+        """Refuse what is no read, and what is nowhere."""
         if self.request.method not in ("GET", "HEAD"):
             raise RegistryError(405, "UNSUPPORTED", "this registry can only be read")
         if type(self) is _RegistryHandler:
             raise RegistryError(404, "NAME_UNKNOWN", f'there is nothing at "{self.request.path}"')
 
     def write_error(self, status_code: int, **kwargs: object) -> None:
+        """Write an error as distribution-spec/spec.md#error-codes has it."""
         del status_code  # already set
         info = kwargs.get("exc_info")
         error = info[1] if isinstance(info, tuple) else None
@@ -177,11 +185,12 @@ class _RegistryHandler(RequestHandler):
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        # What the answer says already is no event for the engine's log.
+        """Log what the answer does not say already: that is no event for the engine's log."""
         if not isinstance(value, RegistryError):
             super().log_exception(typ, value, tb)
 
     def compute_etag(self) -> str | None:
+        """Return the digest: it names the bytes already."""
         digest = self._headers.get("Docker-Content-Digest")
         return f'"{digest}"' if digest else None
 
@@ -209,6 +218,7 @@ class _VersionHandler(_RegistryHandler):
     """end-1: the registry speaks this protocol."""
 
     def get(self) -> None:
+        """Answer."""
         self.finish({})
 
     head = get
@@ -218,6 +228,7 @@ class _CatalogHandler(_RegistryHandler):
     """Docker's own extension: the list of repositories."""
 
     def get(self) -> None:
+        """Give a page of names."""
         self.finish({"repositories": self._page(self.repositories.names())})
 
     head = get
@@ -227,6 +238,7 @@ class _TagsHandler(_RegistryHandler):
     """end-8a, end-8b: the tags of a repository."""
 
     def get(self, name: str) -> None:
+        """Give a page of tags."""
         self._check_repository(name)
         self.finish({"name": name, "tags": self._page(self.repositories.tags(name))})
 
@@ -240,6 +252,7 @@ class _ManifestHandler(_RegistryHandler):
     """
 
     def get(self, name: str, reference: str) -> None:
+        """Give the bytes, and say which they are."""
         self._check_repository(name)
         found = self.repositories.manifest(name, reference)
         content = self.repositories.content(name, found.digest) if found else None
@@ -258,6 +271,7 @@ class _BlobHandler(_RegistryHandler):
     """end-2: a blob, whole or a range of it."""
 
     def get(self, name: str, digest: str) -> None:
+        """Give the bytes."""
         self._check_repository(name)
         try:
             content = self.repositories.content(name, parse_digest(digest))

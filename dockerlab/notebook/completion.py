@@ -88,6 +88,7 @@ def _matcher(completion: Completion) -> Any:
     from IPython.core.completer import SimpleCompletion, context_matcher
 
     def match(context: Any) -> dict[str, Any]:
+        """Answer one press of the Tab key."""
         line = context.text_until_cursor
         # IPython replaces its token, which is less than our word where that has a colon.
         word = "" if line.endswith(" ") else line.rpartition(" ")[2]

@@ -50,6 +50,7 @@ def declare(lab: Lab, command: Command, module: str) -> Callable[..., Any]:
 
     @output_can_be_silenced
     def magic(line: str, *cell: str) -> Any:
+        """Parse the line and act; `%name?` shows the command's help in place of this."""
         arguments = command.parse(line)
         if arguments.flag("help"):
             say(command.help())

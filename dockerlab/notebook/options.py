@@ -203,6 +203,7 @@ class _Parser:
         self._values: dict[str, list[str]] = {}
 
     def parse(self) -> Arguments:
+        """Read all words."""
         operands: list[str] = []
         while self._words:
             word = self._words.pop(0)

@@ -153,6 +153,7 @@ def _zstd_reader(fd: int, head: bytes) -> Reader:
     stream = context.stream_reader(behind, read_size=_INPUT_BYTES, read_across_frames=True)
 
     def read() -> bytes:
+        """Return the next piece."""
         try:
             return stream.read(PIECE_BYTES)
         except zstandard.ZstdError as exc:

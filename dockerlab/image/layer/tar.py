@@ -229,6 +229,7 @@ class TarReader:
 
     def _read_extents(self, entry: Entry, header: bytes, records: Records) -> None:
         def take(size: int) -> bytes:
+            """Return `size` bytes of this entry's data."""
             if size > self._unread:
                 raise LayerFault("tar", "the map of a sparse file is longer than its data")
             self._unread -= size

@@ -180,6 +180,7 @@ def _look_up_name(host: str, port: int, timeout: float) -> list[_Address]:
     answers: queue.SimpleQueue[list[_Address] | OSError] = queue.SimpleQueue()
 
     def ask() -> None:
+        """Put the answer where the other thread waits for it."""
         try:
             answers.put(_addresses(host, port))
         except OSError as exc:

@@ -163,6 +163,7 @@ class Repository:
         """
 
         def ask(endpoint: Endpoint) -> FetchedManifest:
+            """Ask one server."""
             url = f"{endpoint.url}/v2/{self._reference.repository}/manifests/{target}"
             data, answer = self._read(endpoint, url, MAX_MANIFEST_BYTES, "the manifest")
             digest = digest_of(data)
@@ -192,6 +193,7 @@ class Repository:
             raise Unavailable(f"{descriptor.digest} is larger than {limit} bytes")
 
         def ask(endpoint: Endpoint) -> bytes:
+            """Ask one server."""
             url = self._blob_url(endpoint, descriptor)
             data, _ = self._read(endpoint, url, limit, str(descriptor.digest))
             if len(data) != descriptor.size or digest_of(data) != descriptor.digest:
