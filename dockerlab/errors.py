@@ -143,7 +143,7 @@ class Cancelled(DockerlabError):
 
 
 class Unsupported(DockerlabError):
-    """This host, tier or build cannot do it; the hint says what would lift that."""
+    """Not possible with this host, tier or build; the hint says what would lift that."""
 
 
 class Unavailable(DockerlabError):

@@ -8,7 +8,7 @@ import os
 
 __all__ = ["watch"]
 
-# inotify_init1(2), inotify_add_watch(2); sys/inotify.h
+# The names are those of sys/inotify.h; see inotify_init1(2) and inotify_add_watch(2).
 _IN_NONBLOCK = os.O_NONBLOCK
 _IN_CLOEXEC = os.O_CLOEXEC
 _IN_MODIFY = 0x2

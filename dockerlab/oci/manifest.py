@@ -103,6 +103,6 @@ def _check_layers(manifest: Manifest, name: str) -> None:
         raise InvalidArgument(f'"{name}" has {len(manifest.layers)} layers, more than {MAX_LAYERS}')
     for layer in manifest.layers:
         if "foreign" in layer.media_type or "nondistributable" in layer.media_type:
-            raise Unsupported(f'"{name}" has the foreign layer {layer.digest}, which is not fetched')
+            raise Unsupported(f'"{name}" has the foreign layer {layer.digest}: it is not fetched')
         if layer.media_type not in LAYER_COMPRESSION:
             raise Unsupported(f'"{name}" has a layer of the unknown type "{layer.media_type}"')

@@ -57,14 +57,15 @@ def parse_platform(text: str) -> Platform:
     'linux/arm64'
     """
     parts = text.lower().split("/")
-    if not all(parts) or len(parts) > 3:
-        raise InvalidArgument(f'invalid platform "{text}": expected os/architecture, as linux/amd64')
-    if len(parts) == 1:
-        parts = [parts[0], host_platform().architecture] if parts[0] == "linux" else ["linux", *parts]
-    variant = parts[2] if len(parts) == 3 else ""
-    return Platform(
-        os=parts[0], architecture=_ARCHITECTURES.get(parts[1], parts[1]), variant=variant
-    )
+    if parts == ["linux"]:
+        parts = ["linux", host_platform().architecture]
+    elif len(parts) == 1:
+        parts = ["linux", *parts]
+    match parts:
+        case [system, machine, *variant] if all(parts) and len(variant) <= 1:
+            architecture = _ARCHITECTURES.get(machine, machine)
+            return Platform(os=system, architecture=architecture, variant="".join(variant))
+    raise InvalidArgument(f'invalid platform "{text}": expected os/architecture, as linux/amd64')
 
 
 def choose(candidates: Sequence[Candidate], wanted: Platform, name: str) -> Candidate:

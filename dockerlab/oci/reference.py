@@ -1,7 +1,7 @@
 """Image references: parse, normalise, show.
 
-`hello-world` means `docker.io/library/hello-world:latest`. The first part is a registry when it has a
-dot or a colon or is `localhost`; otherwise Docker Hub is meant, and a single name there is in
+`hello-world` means `docker.io/library/hello-world:latest`. The first part is a registry when it has
+a dot or a colon or is `localhost`; otherwise Docker Hub is meant, and a single name there is in
 `library/`. A digest says exactly which bytes; a tag can be moved. The grammar is distribution's
 (https://pkg.go.dev/github.com/distribution/reference).
 """
@@ -90,7 +90,7 @@ def parse_reference(text: str) -> Reference:
     if not _REPOSITORY.fullmatch(repository):
         raise _bad(text, "the repository name is outside the grammar")
     if (colon and not _TAG.fullmatch(tag)) or not _REGISTRY.fullmatch(registry):
-        raise _bad(text, f'the {"tag" if colon else "registry"} is outside the grammar')
+        raise _bad(text, f"the {'tag' if colon else 'registry'} is outside the grammar")
     if registry in (DOCKER_HUB, "index.docker.io"):
         registry = DOCKER_HUB
         repository = repository if "/" in repository else f"library/{repository}"
@@ -102,7 +102,7 @@ def parse_reference(text: str) -> Reference:
 
 
 def is_image_id(text: str) -> bool:
-    """Tell whether `text` may be a (shortened) image id: hex digits, or `sha256:` and hex digits."""
+    """Tell whether `text` may be a (shortened) image id: hex digits, perhaps behind `sha256:`."""
     return _IMAGE_ID.fullmatch(text) is not None
 
 

@@ -1,8 +1,8 @@
 """The OCI runtime spec: `config.json` of a bundle, as typed dictionaries.
 
 The keys are the specification's own (runtime-spec/config.md, config-linux.md), so that `runc` and
-`crun` read the same file. Types only: `runtime` loads the JSON, `engine.specs` writes it, and neither
-pays for an import at run time.
+`crun` read the same file. Types only: `runtime` loads the JSON, `engine.specs` writes it, and
+neither pays for an import at run time.
 """
 
 from typing import NotRequired, TypedDict

@@ -39,7 +39,9 @@ def a_container(
     )
 
 
-def an_image(number: int = 1, *, tags: tuple[str, ...] = (), labels: dict[str, str] | None = None) -> Image:
+def an_image(
+    number: int = 1, *, tags: tuple[str, ...] = (), labels: dict[str, str] | None = None
+) -> Image:
     """Return an image that was created `number` minutes after `START`."""
     return Image(
         id=digest_of(b"image %d" % number),

@@ -69,7 +69,7 @@ def test_a_filter_keeps(filters: dict[str, list[str]], expected: list[str]) -> N
 
 
 def test_an_unknown_filter_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InvalidArgument, match="invalid filter 'colour': known are .*label"):
+    with pytest.raises(InvalidArgument, match=r"invalid filter 'colour': known are .*label"):
         names(colour=["red"])
 
 

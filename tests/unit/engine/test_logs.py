@@ -70,7 +70,7 @@ def test_following_sees_what_is_written_later_and_ends_with_the_container(log: P
         nonlocal running
         reader = asyncio.create_task(follow())
         await asyncio.sleep(0.05)
-        with log.open("a") as file:  # noqa: ASYNC230
+        with log.open("a") as file:
             half = entry("late\n", 6)
             file.write(half[:10])
             file.flush()
