@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -387,6 +388,36 @@ def test_two_pulls_of_one_image_share_a_download(image: HandmadeImage, tmp_path:
     assert len(blobs) == 2
     assert len(list(pullers[0].layers.diff_ids())) == 2
     assert pullers[0].left_over() == []
+
+
+_FULL_DISK = """
+import sys
+from pathlib import Path
+from dockerlab.errors import EngineFailure
+from tests.support.pulling import Puller
+puller = Puller(Path("small"))
+try:
+    puller.pull(sys.argv[1])
+except EngineFailure as exc:
+    print(exc.message, puller.left_over())
+"""
+
+
+def test_a_full_disk_is_said_plainly_and_nothing_stays_staged(
+    image: HandmadeImage, tmp_path: Path
+) -> None:
+    script = f'mkdir small; mount -t tmpfs -o size=1m tmpfs small; {sys.executable} -c "$0" "$1"'
+    with running_server(image.respond) as server:
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", script, _FULL_DISK, f"{server.address}/app"],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert "No space left on device" in done.stdout, done.stderr
+    assert done.stdout.endswith(" []\n")
 
 
 @pytest.fixture

@@ -149,3 +149,42 @@ def test_the_worker_ends_quietly_when_nobody_listens(staging: Path) -> None:
 def test_an_unpacker_that_dies_is_a_failure_of_the_engine(staging: Path) -> None:
     with pytest.raises(EngineFailure, match="the layer worker died"):
         unpack_in_process(b"", staging, digest(b""), {"no such limit": 1})
+
+
+def test_the_worker_loads_a_handful_of_modules() -> None:
+    program = (
+        f"import sys; sys.path.append({_PACKAGE!r})\n"
+        "import dockerlab.image.layer.worker\n"
+        "print(*sorted(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-E", "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(done.stdout.split())
+    heavy = {"asyncio", "ctypes", "dataclasses", "logging", "msgspec", "pathlib", "shutil"}
+    heavy |= {"socket", "subprocess", "tarfile", "tempfile", "threading", "traceback", "typing"}
+    assert loaded & heavy == set()
+    assert {name for name in loaded if name.startswith("dockerlab")} == {
+        "dockerlab",
+        "dockerlab.image",
+        "dockerlab.image.layer",
+        *(
+            f"dockerlab.image.layer.{name}"
+            for name in [
+                "apply",
+                "compression",
+                "fault",
+                "folders",
+                "pending",
+                "removal",
+                "source",
+                "sparse",
+                "tar",
+                "whiteout",
+                "worker",
+            ]
+        ),
+    }
