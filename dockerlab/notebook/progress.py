@@ -195,11 +195,13 @@ class _Row:
         self.box = ipywidgets.HBox([self._bar, self._text])
 
     def show(self, layer: Layer) -> None:
+        """Draw how far the layer is."""
         self._bar.value = layer.share
         self._bar.bar_style = "success" if layer.is_done else ""
         self._text.value = html.escape(_state(layer))
 
     def close(self) -> None:
+        """Take the row away."""
         for widget in (self._bar, self._text, self.box):
             widget.close()
 
@@ -224,4 +226,7 @@ def _headline(progress: PullProgress) -> str:
 
 
 def _static(text: str) -> str:
-    return f'<pre class="dockerlab-pull">{html.escape(text)}</pre>'
+    # As the text of a stream looks, also where a front end styles <pre> as a quotation.
+    style = "white-space: pre-wrap; font-family: var(--jp-code-font-family, monospace);"
+    style += " font-size: var(--jp-code-font-size, inherit)"
+    return f'<div style="{style}">{html.escape(text)}</div>'
