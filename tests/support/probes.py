@@ -103,6 +103,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "needs_busybox": _busybox,
     "needs_docker_cli": _program("docker"),
     "needs_dockerd": why_no_dockerd,
+    "needs_skopeo": _program("skopeo"),
     "needs_arm64": _arm64,
 }
 
