@@ -224,8 +224,8 @@ class Pulls:
                 syncfs(folder)
             finally:
                 os.close(folder)
-        for diff_id, staging in staged:
-            self._store.layers.commit(diff_id, staging)
+        for diff_id, staging, size_bytes in staged:
+            self._store.layers.commit(diff_id, staging, size_bytes)
 
     def _abandon(self, pulled: Pulled) -> None:
         for layer in pulled.layers:
