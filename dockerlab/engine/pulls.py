@@ -216,7 +216,9 @@ class Pulls:
 
     def _place_layers(self, pulled: Pulled) -> None:
         staged = [
-            (each.diff_id, each.staging) for each in pulled.layers if each.staging is not None
+            (each.diff_id, each.staging, each.size_bytes)
+            for each in pulled.layers
+            if each.staging is not None
         ]
         if staged:
             folder = os.open(staged[0][1], os.O_RDONLY | os.O_DIRECTORY)
