@@ -7,7 +7,7 @@ only says what each tier needs, and why a better one is not to be had.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from dockerlab.runtime.probes.asking import Ability, Host
+from dockerlab.runtime.probes.asking import Ability, Finding, Host, Probe, ask
 from dockerlab.runtime.probes.registry import PROBES, Asked, writing
 
 __all__ = ["BUILT", "TIERS", "Tier", "TierKind", "choose", "choose_tier"]
@@ -70,8 +70,24 @@ TIERS = (
     TierKind("look only", (), "pulls, layers and tables; runs are refused with the reason"),
 )
 
+_ROOTFUL_REASON = "root may make namespaces and mounts"
+
 # The tiers that this version's own engine runs containers in.
 BUILT = ("rootful",)
+
+# All that "rootful" needs, in an order in which one process can do it: what looks at /proc comes
+# before what mounts on it, a filter comes last, and `proc` makes a pid namespace too.
+_AT_ONCE = (
+    "sys_admin",
+    "uts_namespace",
+    "ipc_namespace",
+    "network_namespace",
+    "overlay",
+    "mount_namespace",
+    "mount_calls",
+    "proc",
+    "seccomp",
+)
 
 _TITLES = {probe.name: probe.title for probe in PROBES}
 
@@ -88,7 +104,7 @@ def choose(abilities: Mapping[str, Ability]) -> Tier:
     for kind in TIERS:
         lacking = next((name for name in kind.needs if not abilities[name].ok), "")
         if not lacking:
-            return Tier(kind.name, "; ".join(reasons) or "root may make namespaces and mounts")
+            return Tier(kind.name, "; ".join(reasons) or _ROOTFUL_REASON)
         reason = f"no {_TITLES[lacking]}: {abilities[lacking].reason}"
         if reason not in reasons:
             reasons.append(reason)
@@ -96,13 +112,23 @@ def choose(abilities: Mapping[str, Ability]) -> Tier:
 
 
 def choose_tier(host: Host) -> Tier:
-    """Ask only the probes that decide, as an engine's start has to be quick.
+    """Choose for an engine that starts: quickly.
 
     Root in Colab or in Docker's default container has no CAP_SYS_ADMIN, so being root proves
-    nothing. It forks: only for a process without other threads.
+    nothing. One child does all that "rootful" needs; only when it fails are the probes asked one by
+    one, and no more of them than decide. It forks: only for a process without other threads.
     """
     with writing(host) as prepared:
+        if ask(Probe("at_once", "", _at_once), prepared).ok:
+            return Tier(TIERS[0].name, _ROOTFUL_REASON)
         tier = choose(Asked(prepared))
     if tier.name in BUILT:
         return tier
     return Tier(tier.name, f"{tier.reason}; containers in this tier come later")
+
+
+def _at_once(host: Host) -> Finding:
+    acts = {probe.name: probe.act for probe in PROBES}
+    for name in _AT_ONCE:
+        acts[name](host)
+    return Finding("")

@@ -84,7 +84,7 @@ class Ability(NamedTuple):
     facts: dict[str, Any]
 
 
-class Refused(Exception):  # noqa: N818 - what is the case; it never leaves this package
+class Refused(Exception):
     """A probe's "no".
 
     Parameters

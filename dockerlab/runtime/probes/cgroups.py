@@ -42,11 +42,11 @@ def limits(_host: Host) -> Finding:
 
 
 def _own_folders(text: str) -> dict[str, str]:
-    """Return this process's folder in each hierarchy, by controller; '' is the unified tree.
+    r"""Return this process's folder in each hierarchy, by controller; '' is the unified tree.
 
     Examples
     --------
-    >>> _own_folders("4:cpu,cpuacct:/a\\n0::/user.slice\\n")
+    >>> _own_folders("4:cpu,cpuacct:/a\n0::/user.slice\n")
     {'cpu': '/a', 'cpuacct': '/a', '': '/user.slice'}
     """
     found = {}

@@ -101,10 +101,13 @@ def _overlay(folder: str, *, in_user_namespace: bool) -> Finding:
     for name in ("lower/folder/old", "upper", "work", "merged"):
         os.makedirs(name)
     os.close(os.open("lower/file", os.O_CREAT | os.O_WRONLY, 0o600))
-    with doing(f"mounting an overlay on {_file_system(folder)}"):
+    kind = _file_system(folder)
+    with doing(f"mounting an overlay on {kind}"):
         fs_fd = syscalls.fsopen("overlay")
         for key, value in (("lowerdir", "lower"), ("upperdir", "upper"), ("workdir", "work")):
             syscalls.fsconfig_string(fs_fd, key, value)
+        # Its end must not wait until everything on the data root's file system is on the disk.
+        syscalls.fsconfig_flag(fs_fd, "volatile")
         if in_user_namespace:
             syscalls.fsconfig_flag(fs_fd, "userxattr")
         syscalls.fsconfig_create(fs_fd)

@@ -33,7 +33,7 @@ PROBES = (
     Probe("seccomp", "seccomp filters", process.filters),
     Probe("cgroups", "limits by cgroups", cgroups.limits),
     Probe("sealed_program", "sealed programs in memory", process.sealed_program),
-    Probe("shared_memory", "/dev/shm", files.shared_memory),
+    Probe("shared_memory", "shared memory", files.shared_memory),
     Probe("data_root", "a data root to write in", files.data_root),
     Probe("space", "space on the data root", files.space),
     Probe("user_attributes", "user.* attributes", files.user_attributes),
