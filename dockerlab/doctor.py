@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 _DESCRIPTION = "Say what this host can do, why not more, and what would lift that."
 _BY_ADMIN = "an administrator of this host"
-_CONTAINER = "in a container, start that one with more rights (docker run --privileged)"
+_CONTAINER = "in a container: docker run --privileged"
 
 # What would lift a "no", where the ability alone says it; `remedy` has the cases.
 _REMEDIES = {
@@ -46,6 +46,22 @@ _REMEDIES = {
     "ptrace": "sysctl kernel.yama.ptrace_scope=1 or lower; in a container: --cap-add SYS_PTRACE",
     "other_engine": "only to use Docker or Podman instead: start it, then %engine docker",
     "docker_hub": "a network, or a mirror: --mirror URL; hello-world is built in",
+}
+_TITLES = {probe.name: probe.title for probe in (*PROBES, NETWORK_PROBE)}
+
+# What a user who is not root does inside a user namespace. Of sub-ids the programs come first.
+_INSIDE = {
+    "single_id",
+    "mount_namespace",
+    "pid_namespace",
+    "network_namespace",
+    "uts_namespace",
+    "ipc_namespace",
+    "cgroup_namespace",
+    "proc",
+    "mount_calls",
+    "overlay_user",
+    "lower_folders",
 }
 _NAMESPACE_REMEDY = f"user namespaces, or root with CAP_SYS_ADMIN; {_CONTAINER}"
 
@@ -77,7 +93,7 @@ def report(abilities: Sequence[Ability], host: Host) -> Json:
             "gives": next(kind.gives for kind in TIERS if kind.name == tier.name),
             "is_built": tier.name in BUILT,
         },
-        "abilities": [_row(ability, tier) for ability in abilities],
+        "abilities": [_row(ability, by_name, tier) for ability in abilities],
         "host": {
             "kernel": system.release,
             "machine": system.machine,
@@ -90,32 +106,35 @@ def report(abilities: Sequence[Ability], host: Host) -> Json:
     }
 
 
-def _row(ability: Ability, tier: Tier) -> Json:
-    titles = {probe.name: probe.title for probe in (*PROBES, NETWORK_PROBE)}
+def _row(ability: Ability, by_name: Mapping[str, Ability], tier: Tier) -> Json:
     return {
         "ability": ability.name,
-        "title": titles[ability.name],
+        "title": _TITLES[ability.name],
         "ok": ability.ok,
         "reason": ability.reason,
         "errno": ability.errno,
-        "remedy": "" if ability.ok else remedy(ability, tier),
+        "remedy": "" if ability.ok else remedy(ability.name, by_name, tier),
         "facts": ability.facts,
     }
 
 
-def remedy(ability: Ability, tier: Tier) -> str:
+def remedy(name: str, by_name: Mapping[str, Ability], tier: Tier) -> str:
     """Return what would lift a "no"; one that the tier does without says so.
 
     Parameters
     ----------
-    ability : Ability
-        With `ok` false.
+    name : str
+        Of an ability that is not there.
+    by_name : mapping
+        All abilities.
     tier : Tier
         The tier of the host.
     """
-    name, facts = ability.name, ability.facts
+    facts = by_name[name].facts
     if name not in _still_wanted(tier):
         return f"not needed in the tier {tier.name}"
+    if cause := _cause(name, by_name):
+        return f'what lifts "{_TITLES[cause]}"'
     if facts.get("apparmor"):
         return (
             "load the AppArmor profile for this interpreter (dockerlab doctor --apparmor-profile)"
@@ -129,10 +148,21 @@ def remedy(ability: Ability, tier: Tier) -> str:
     if name in special:
         return special[name](facts)
     if name in {"overlay", "trusted_attributes"}:
-        if os.geteuid() != 0:
-            return "root; users have overlays in user namespaces"
-        return "CAP_SYS_ADMIN, and a data root (--root DIR) on ext4, XFS, btrfs or tmpfs"
+        if not by_name["sys_admin"].ok:
+            return f'what lifts "{_TITLES["sys_admin"]}"'
+        return "a data root (--root DIR) on ext4, XFS, btrfs or tmpfs"
     return _REMEDIES.get(name, _NAMESPACE_REMEDY)
+
+
+def _cause(name: str, by_name: Mapping[str, Ability]) -> str:
+    """Return the ability whose lack is behind that of `name`; '' when it stands for itself."""
+    if by_name["sys_admin"].ok or name not in _INSIDE:
+        return ""
+    if not by_name["user_namespace"].ok:
+        return "user_namespace"
+    if name != "single_id" and not by_name["single_id"].ok:
+        return "single_id"
+    return ""
 
 
 def _still_wanted(tier: Tier) -> set[str]:
@@ -151,7 +181,7 @@ def _still_wanted(tier: Tier) -> set[str]:
 
 def _sys_admin_remedy(facts: Mapping[str, Any]) -> str:
     if facts.get("root"):
-        return f"CAP_SYS_ADMIN: {_CONTAINER}, or --cap-add SYS_ADMIN"
+        return f"{_CONTAINER}, or --cap-add SYS_ADMIN --security-opt apparmor=unconfined"
     return "start the notebook as root, where that is wanted"
 
 
@@ -165,7 +195,7 @@ def _sub_ids_remedy(facts: Mapping[str, Any]) -> str:
                 f"{_BY_ADMIN} gives them: usermod --add-subuids 100000-165535"
                 f" --add-subgids 100000-165535 {user}"
             )
-    return "newuidmap and newgidmap need their setuid bit or file capabilities; not in a container"
+    return "user namespaces, and newuidmap and newgidmap with their setuid bit or file capabilities"
 
 
 def _cgroups_remedy(facts: Mapping[str, Any]) -> str:
@@ -182,7 +212,9 @@ def _cgroups_remedy(facts: Mapping[str, Any]) -> str:
 
 
 def _proot_remedy(facts: Mapping[str, Any]) -> str:
-    return "apt install proot" if facts.get("lacks") == "program" else "what ptrace needs"
+    if facts.get("lacks") == "program":
+        return "apt install proot"
+    return f'what lifts "{_TITLES["ptrace"]}"'
 
 
 def _user() -> str:

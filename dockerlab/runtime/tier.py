@@ -105,7 +105,7 @@ def choose(abilities: Mapping[str, Ability]) -> Tier:
         lacking = next((name for name in kind.needs if not abilities[name].ok), "")
         if not lacking:
             return Tier(kind.name, "; ".join(reasons) or _ROOTFUL_REASON)
-        reason = f"no {_TITLES[lacking]}: {abilities[lacking].reason}"
+        reason = f"{_TITLES[lacking]}: {abilities[lacking].reason}"
         if reason not in reasons:
             reasons.append(reason)
     raise LookupError("the last tier needs nothing")

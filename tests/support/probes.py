@@ -104,6 +104,8 @@ PROBES: dict[str, Callable[[], str]] = {
     "needs_docker_cli": _program("docker"),
     "needs_dockerd": why_no_dockerd,
     "needs_arm64": _arm64,
+    "needs_proot": _program("proot"),
+    "needs_newuidmap": _program("newuidmap"),
 }
 
 
