@@ -16,7 +16,8 @@ from dockerlab.errors import EngineFailure, Unsupported
 __all__ = ["doctor_command", "examine_host"]
 
 # Each probe has its own, shorter limit.
-TIMEOUT_S = 120.0
+TIMEOUT_S = 240.0
+_IN_A_TERMINAL = "see `dockerlab doctor` in a terminal"
 
 
 def doctor_command(*arguments: str) -> list[str]:
@@ -46,23 +47,28 @@ def examine_host(arguments: Sequence[str] = ()) -> dict[str, Any]:
     Raises
     ------
     EngineFailure
-        The process ended without a report.
+        The process ended without a report, or does not end.
     Unsupported
         This system is not Linux.
     """
-    done = subprocess.run(
-        doctor_command("--json", *arguments),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env=daemon_environment(),
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            doctor_command("--json", *arguments),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=daemon_environment(),
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EngineFailure(
+            f"this host was not examined within {TIMEOUT_S:.0f} s", hint=_IN_A_TERMINAL
+        ) from error
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise EngineFailure(
             f"cannot examine this host: {said[-1] if said else f'exit {done.returncode}'}",
-            hint="see `dockerlab doctor` in a terminal",
+            hint=_IN_A_TERMINAL,
         )
     report: dict[str, Any] = json.loads(done.stdout)
     return report

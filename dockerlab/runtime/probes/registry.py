@@ -42,6 +42,8 @@ PROBES = (
     Probe("proot", "the program proot", process.proot),
     Probe("other_engine", "a Docker or Podman socket", process.other_engine),
 )
+_SCRATCH = ".dockerlab-probe-"
+
 # Leaves this host, so it waits to be asked for.
 NETWORK_PROBE = Probe("docker_hub", "Docker Hub", process.docker_hub, timeout_s=10.0)
 
@@ -49,7 +51,8 @@ NETWORK_PROBE = Probe("docker_hub", "Docker Hub", process.docker_hub, timeout_s=
 @contextlib.contextmanager
 def writing(host: Host) -> Iterator[Host]:
     """Give the probes a folder to write in, and remove what they made there."""
-    scratch = os.path.join(host.folder, f".dockerlab-probe-{os.getpid()}")
+    _remove_leftovers(host.folder)
+    scratch = os.path.join(host.folder, f"{_SCRATCH}{os.getpid()}")
     try:
         yield host._replace(scratch=scratch)
     finally:
@@ -74,6 +77,18 @@ class Asked(dict[str, Ability]):
         probe = next(probe for probe in PROBES if probe.name == name)
         self[name] = ask(probe, self._host)
         return self[name]
+
+
+def _remove_leftovers(folder: str) -> None:
+    """Remove what an examination that was killed left behind."""
+    names = []
+    # A folder may be closed to us for reading: then we cannot write in it either, as a probe tells.
+    with contextlib.suppress(OSError):
+        names = os.listdir(folder)
+    for name in names:
+        number = name.removeprefix(_SCRATCH)
+        if name.startswith(_SCRATCH) and not os.path.isdir(f"/proc/{number}"):
+            _remove(os.path.join(folder, name))
 
 
 def _remove(folder: str) -> None:

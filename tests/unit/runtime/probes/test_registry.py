@@ -34,6 +34,15 @@ def test_a_full_host_can_do_all_and_is_left_as_it_was(tmp_path: Path) -> None:
     assert Path("/proc/self/mountinfo").read_text(encoding="utf-8") == before
 
 
+def test_what_a_killed_examination_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / ".dockerlab-probe-4194305" / "work").mkdir(parents=True)
+    running = tmp_path / f".dockerlab-probe-{os.getppid()}"
+    running.mkdir()
+
+    with writing(Host(str(tmp_path), sys.executable, "")):
+        assert list(tmp_path.iterdir()) == [running]
+
+
 def test_folders_without_permission_bits_are_removed_too(tmp_path: Path) -> None:
     with writing(Host(str(tmp_path), sys.executable, "")) as host:
         (Path(host.scratch) / "work" / "work").mkdir(parents=True)
