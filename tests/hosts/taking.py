@@ -32,10 +32,8 @@ def stand_alone(base: Path) -> None:
         "subgid": f"{USER}:200000:65536\n",
     }
     for name, text in files.items():
-        target = Path("/etc") / name
-        target.touch()
         (base / name).write_text(text, encoding="ascii")
-        _bind(base / name, target)
+        _bind(base / name, Path("/etc") / name)
 
 
 def _bind(source: Path, target: Path) -> None:
