@@ -1,4 +1,4 @@
-"""The `dockerlab` command: start, stop and look at an engine from a shell.
+"""The `dockerlab` command: start, stop and look at an engine from a shell; examine the host.
 
 It is a face of `client` and knows the engine only over its socket. Errors are one line; exit codes
 are 0 for success, 1 for an error, 2 for a command line that cannot be right, and 3 from `status`
@@ -8,12 +8,14 @@ when no engine runs (as `systemctl status`; LSB, "Init Script Actions").
 import argparse
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dockerlab
 from dockerlab.client.autostart import daemon_command, daemon_environment, ensure_engine
+from dockerlab.client.doctor import doctor_command
 from dockerlab.client.follow import follow
 from dockerlab.client.session import connect, fetch_status
 from dockerlab.client.shutdown import engine_pid, stop_engine
@@ -36,8 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         In place of those of this process.
     """
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        if words[:1] == ["doctor"]:
+            return _doctor(words[1:])
+        options = _parser().parse_args(words)
         settings = load_settings(
             os.environ, root=options.root, socket=options.socket, mirrors=options.mirror
         )
@@ -92,10 +97,18 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="for programs")
     status.set_defaults(run=_status)
 
+    # Its flags are its own, also `--help`; see _doctor.
+    areas.add_parser("doctor", help="what this host can do, and why not more", add_help=False)
+
     logs = verbs.add_parser("logs", parents=[place], help="print its log")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
     logs.set_defaults(run=_logs)
     return parser
+
+
+def _doctor(words: list[str]) -> int:
+    """Become the doctor's process in all but name: it parses its own flags."""
+    return subprocess.run(doctor_command(*words), env=daemon_environment(), check=False).returncode
 
 
 def _start(settings: Settings, options: argparse.Namespace) -> int:

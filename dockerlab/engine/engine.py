@@ -4,10 +4,11 @@ The composition root. It knows every keeper and does nothing itself.
 """
 
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from dockerlab.config import Settings
+from dockerlab.config import Settings, process_environment
 from dockerlab.engine.containers import Containers
 from dockerlab.engine.database import Database
 from dockerlab.engine.events import Events
@@ -24,6 +25,7 @@ from dockerlab.engine.unpack import ZygoteUnpacker
 from dockerlab.errors import Conflict
 from dockerlab.image.content import ContentStore
 from dockerlab.image.layers import FolderLayers
+from dockerlab.runtime.probes.asking import Host
 from dockerlab.runtime.tier import choose_tier
 
 __all__ = ["Engine"]
@@ -60,7 +62,7 @@ class Engine:
         folders.make()
         database = Database(folders.database)
         # It forks, which only a process without threads does safely: so before there are any.
-        tier = choose_tier()
+        tier = choose_tier(_host(settings))
         _check_stamp(database, settings, tier.name)
         events = Events(database)
         content, layers = ContentStore(folders.content), FolderLayers(folders.layers)
@@ -97,6 +99,11 @@ class Engine:
         self.events.flush()
         self._spawner.close()
         self._database.close()
+
+
+def _host(settings: Settings) -> Host:
+    path = process_environment().get("PATH", os.defpath)
+    return Host(str(settings.data_root), sys.executable, path)
 
 
 def _check_stamp(database: Database, settings: Settings, tier: str) -> None:

@@ -65,6 +65,7 @@ AT_RECURSIVE = 0x8000
 # See statfs(2); linux/magic.h
 PROC_SUPER_MAGIC = 0x9FA0
 DEVPTS_SUPER_MAGIC = 0x1CD1
+TMPFS_MAGIC = 0x01021994
 
 # See prctl(2); linux/prctl.h
 PR_SET_PDEATHSIG = 1
@@ -117,3 +118,10 @@ SIOCGIFFLAGS = 0x8913
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 0x1
 IFNAMSIZ = 16
+
+# See ptrace(2); linux/ptrace.h
+PTRACE_TRACEME = 0
+PTRACE_CONT = 7
+
+# See capabilities(7); linux/capability.h
+CAP_SYS_ADMIN = 21

@@ -248,6 +248,12 @@ def forget_internal_signals() -> None:
         _call(_RT_SIGACTION[os.uname().machine], "", number, default, None, 8)
 
 
+def ptrace(request: int, pid: int) -> None:
+    """Trace a process, for the requests that take neither address nor data. ptrace(2)."""
+    if _LIBC.ptrace(ctypes.c_long(request), ctypes.c_int(pid), None, None) < 0:
+        _fail("")
+
+
 def setrlimit(resource: int, soft: int, hard: int) -> None:
     """Set a limit of this process; the largest number is no limit. prlimit(2)."""
     value = struct.pack("=QQ", soft & constants.RLIM_INFINITY, hard & constants.RLIM_INFINITY)

@@ -9,6 +9,7 @@ from dockerlab.notebook.options import Command, Option
 __all__ = [
     "COMMANDS",
     "COMPARE_RUNS",
+    "DOCTOR",
     "ENGINE",
     "HISTORY",
     "IMAGES",
@@ -207,6 +208,14 @@ ENGINE = Command(
     examples=("%engine", "%engine docker"),
 )
 
+DOCTOR = Command(
+    name="doctor",
+    summary="Show what this host can do, why not more, and what would lift that, as a DataFrame.",
+    options=(Option(name="network", help="try to reach Docker Hub, too"),),
+    most=0,
+    examples=("%doctor", "df = %doctor --network"),
+)
+
 COMPARE_RUNS = Command(
     name="compare_runs",
     summary="Run an image cold and cached, in turn, and return the phases of each run as a table.",
@@ -234,6 +243,7 @@ COMMANDS = {
         RM,
         INSPECT,
         ENGINE,
+        DOCTOR,
         COMPARE_RUNS,
     )
 }

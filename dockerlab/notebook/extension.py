@@ -28,7 +28,11 @@ MAGICS: dict[str, tuple[Command, ...]] = {
         commands.STOP,
         commands.RM,
     ),
-    "dockerlab.notebook.magics.system": (commands.ENGINE, commands.INSPECT),
+    "dockerlab.notebook.magics.system": (
+        commands.ENGINE,
+        commands.DOCTOR,
+        commands.INSPECT,
+    ),
     "dockerlab.notebook.magics.bench": (commands.COMPARE_RUNS,),
 }
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dockerlab.units import human_age, human_size, human_time
@@ -86,6 +87,8 @@ def _is_id(name: str) -> bool:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, (bool, np.bool_)):
+        return "✔" if value else "✘"
     if isinstance(value, float):
         return f"{value:.3g}"
     return str(value)

@@ -27,6 +27,7 @@ STYLE = """<style>
 .dockerlab th {font-weight: 600; color: var(--jp-ui-font-color2, inherit);}
 .dockerlab td.number {font-variant-numeric: tabular-nums;}
 .dockerlab td.id {font-family: var(--jp-code-font-family, monospace);}
+.dockerlab td.sentence {white-space: normal;}
 .dockerlab caption {caption-side: bottom; text-align: left; padding-top: .4em;
   color: var(--jp-ui-font-color2, inherit);}
 </style>"""
@@ -131,7 +132,10 @@ def _as_html(frame: pd.DataFrame, caption: str) -> str:
 def _kind(name: Hashable, column: "pd.Series[Any]") -> str:
     if str(name).endswith("_id") or name in {"id", "layer"}:
         return "id"
-    return "number" if pd.api.types.is_numeric_dtype(column.dtype) else "text"
+    if name in {"reason", "remedy"}:
+        return "sentence"
+    is_number = pd.api.types.is_numeric_dtype(column.dtype)
+    return "number" if is_number and not pd.api.types.is_bool_dtype(column.dtype) else "text"
 
 
 def _cell(name: Hashable, value: object, kind: str, now: datetime) -> str:

@@ -19,7 +19,7 @@ from dockerlab.errors import EngineFailure
 from dockerlab.kernel import constants
 from dockerlab.kernel.fds import recv_message, send_message
 
-__all__ = ["Zygote"]
+__all__ = ["Zygote", "sealed_copy"]
 
 _READY_TIMEOUT_S = 10.0
 _COPY_BYTES = 1 << 20
@@ -61,7 +61,7 @@ class Zygote:
             It did not get ready; the log says why.
         """
         with contextlib.suppress(OSError, EngineFailure):
-            executable = _sealed_copy(sys.executable)
+            executable = sealed_copy(sys.executable)
             try:
                 return cls._start(
                     f"/proc/self/fd/{executable}", executable, script, import_paths, log_fd
@@ -153,7 +153,7 @@ class Zygote:
             self._process.wait()
 
 
-def _sealed_copy(path: str) -> int:
+def sealed_copy(path: str) -> int:
     """Copy a file to memory and forbid every later change; the caller closes.
 
     memfd_create(2), F_ADD_SEALS in fcntl(2).

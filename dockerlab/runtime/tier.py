@@ -1,75 +1,134 @@
-"""What this host allows an engine: probed by doing it in a child process, never guessed.
+"""Which tier this host allows, from what its probes found: a pure choice.
 
-One place decides, and says why; docs/architecture.md has the table of tiers.
+The table of tiers is `TIERS`, best first. What a host can is asked in `runtime.probes`; this file
+only says what each tier needs, and why a better one is not to be had.
 """
 
-import json
-import os
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from dockerlab.kernel import constants, syscalls
+from dockerlab.runtime.probes.asking import Ability, Finding, Host, Probe, ask
+from dockerlab.runtime.probes.registry import PROBES, Asked, writing
 
-__all__ = ["Tier", "choose_tier"]
+__all__ = ["BUILT", "TIERS", "Tier", "TierKind", "choose", "choose_tier"]
+
+
+class TierKind(NamedTuple):
+    """A row of the table.
+
+    Parameters
+    ----------
+    name : str
+        As it is shown and as data roots are stamped.
+    needs : tuple of str
+        Names of the probes that have to say yes.
+    gives : str
+        A phrase.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    gives: str
 
 
 class Tier(NamedTuple):
-    """A tier and the reason for it.
-
-    `name` is ``rootful``, or ``unsupported`` where containers cannot run; `reason` is a sentence.
-    """
+    """The tier of this host and the reason for it, a sentence without its full stop."""
 
     name: str
     reason: str
 
 
-def choose_tier() -> Tier:
-    """Probe this host.
+_NAMESPACES = (
+    "mount_namespace",
+    "pid_namespace",
+    "network_namespace",
+    "uts_namespace",
+    "ipc_namespace",
+    "proc",
+    "mount_calls",
+    "seccomp",
+)
+
+TIERS = (
+    TierKind("rootful", ("sys_admin", *_NAMESPACES, "overlay"), "everything"),
+    TierKind(
+        "rootless",
+        ("single_id", "sub_ids", *_NAMESPACES, "overlay_user"),
+        "everything but what the kernel keeps from users",
+    ),
+    TierKind(
+        "rootless, one id",
+        ("single_id", *_NAMESPACES, "overlay_user"),
+        "the same with a single uid: owners of files are recorded, not applied",
+    ),
+    TierKind(
+        "ptrace",
+        ("ptrace", "proot"),
+        "images and runs under PRoot: no isolation, no limits, the host's network",
+    ),
+    TierKind("remote", ("other_engine",), "what the engine behind that socket gives"),
+    TierKind("look only", (), "pulls, layers and tables; runs are refused with the reason"),
+)
+
+_ROOTFUL_REASON = "root may make namespaces and mounts"
+
+# The tiers that this version's own engine runs containers in.
+BUILT = ("rootful",)
+
+# All that "rootful" needs, in an order in which one process can do it: what looks at /proc comes
+# before what mounts on it, a filter comes last, and `proc` makes a pid namespace too.
+_AT_ONCE = (
+    "sys_admin",
+    "uts_namespace",
+    "ipc_namespace",
+    "network_namespace",
+    "overlay",
+    "mount_namespace",
+    "mount_calls",
+    "proc",
+    "seccomp",
+)
+
+_TITLES = {probe.name: probe.title for probe in PROBES}
+
+
+def choose(abilities: Mapping[str, Ability]) -> Tier:
+    """Return the best tier whose needs are all met.
+
+    Parameters
+    ----------
+    abilities : mapping
+        By name. Looked up in order and no further than needed, so it may ask as it goes.
+    """
+    reasons: list[str] = []
+    for kind in TIERS:
+        lacking = next((name for name in kind.needs if not abilities[name].ok), "")
+        if not lacking:
+            return Tier(kind.name, "; ".join(reasons) or _ROOTFUL_REASON)
+        reason = f"{_TITLES[lacking]}: {abilities[lacking].reason}"
+        if reason not in reasons:
+            reasons.append(reason)
+    raise LookupError("the last tier needs nothing")
+
+
+def choose_tier(host: Host) -> Tier:
+    """Choose for an engine that starts: quickly.
 
     Root in Colab or in Docker's default container has no CAP_SYS_ADMIN, so being root proves
-    nothing: a child unshares every namespace and mounts a file system, which go away with it.
+    nothing. One child does all that "rootful" needs; only when it fails are the probes asked one by
+    one, and no more of them than decide. It forks: only for a process without other threads.
     """
-    if os.geteuid() != 0:
-        return Tier("unsupported", "this user is not root, and rootless containers come later")
-    step, error = _try_in_child()
-    if step:
-        return Tier("unsupported", f"root may not {step} here: {os.strerror(error).lower()}")
-    return Tier("rootful", "root may make namespaces and mounts")
+    with writing(host) as prepared:
+        if ask(Probe("at_once", "", _at_once), prepared).ok:
+            return Tier(TIERS[0].name, _ROOTFUL_REASON)
+        tier = choose(Asked(prepared))
+    if tier.name in BUILT:
+        return tier
+    return Tier(tier.name, f"{tier.reason}; containers in this tier come later")
 
 
-def _try_in_child() -> tuple[str, int]:
-    """Return the step that failed with its errno, or ('', 0)."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        verdict = ("end well", 0)
-        try:
-            verdict = _steps()
-        finally:
-            os.write(writer, json.dumps(verdict).encode())
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        answer = pipe.read()
-    os.waitpid(child, 0)
-    step, error = json.loads(answer)
-    return str(step), int(error)
-
-
-def _steps() -> tuple[str, int]:
-    kinds = (
-        constants.CLONE_NEWNS
-        | constants.CLONE_NEWPID
-        | constants.CLONE_NEWNET
-        | constants.CLONE_NEWUTS
-        | constants.CLONE_NEWIPC
-    )
-    try:
-        syscalls.unshare(kinds)
-    except OSError as exc:
-        return "make namespaces", exc.errno or 0
-    try:
-        syscalls.mount("", "/", "", constants.MS_REC | constants.MS_PRIVATE, "")
-        syscalls.mount("probe", "/proc", "tmpfs", 0, "")
-    except OSError as exc:
-        return "mount file systems", exc.errno or 0
-    return "", 0
+def _at_once(host: Host) -> Finding:
+    acts = {probe.name: probe.act for probe in PROBES}
+    for name in _AT_ONCE:
+        acts[name](host)
+    return Finding("")

@@ -42,6 +42,14 @@ def test_the_first_run_pulls_and_says_so_and_the_second_does_not(kernel: Kernel)
     kernel.run("ids = %ps -aq\n%rm -f {' '.join(ids)}")
 
 
+def test_the_doctor_s_table_is_a_frame_with_marks(kernel: Kernel) -> None:
+    cell = kernel.run("report = %doctor\nreport[report['ability'] == 'overlay as root']")
+
+    assert "✔" in cell.text
+    assert sorted(cell.result) == ["text/html", "text/plain"]
+    assert kernel.run("report.attrs['tier']").text == "'rootful'"
+
+
 def test_output_arrives_while_the_program_runs(kernel: Kernel) -> None:
     cell = kernel.run(
         "%run_container --rm busybox sh -c 'echo one; echo two >&2; sleep 1; echo three'"

@@ -105,6 +105,8 @@ PROBES: dict[str, Callable[[], str]] = {
     "needs_dockerd": why_no_dockerd,
     "needs_skopeo": _program("skopeo"),
     "needs_arm64": _arm64,
+    "needs_proot": _program("proot"),
+    "needs_newuidmap": _program("newuidmap"),
 }
 
 

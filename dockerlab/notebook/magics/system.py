@@ -1,15 +1,20 @@
-"""%engine and %inspect."""
+"""%engine, %doctor and %inspect."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from dockerlab.client.doctor import examine_host
 from dockerlab.client.refusals import engine_errors
 from dockerlab.client.session import Session, fetch_status
 from dockerlab.errors import ContainerNotFound, InvalidArgument, NotFound
 from dockerlab.notebook.declaring import Lab
 from dockerlab.notebook.facts import EngineFacts, Facts
 from dockerlab.notebook.options import Arguments
+from dockerlab.notebook.text import say
 
-__all__ = ["engine", "inspect"]
+if TYPE_CHECKING:
+    from dockerlab.report.tables import Table
+
+__all__ = ["doctor", "engine", "inspect"]
 
 _KINDS = ("", "container", "image")
 
@@ -21,6 +26,17 @@ def engine(lab: Lab, arguments: Arguments) -> EngineFacts:
     else:
         session = lab.connection.session()
     return _own_facts(session) if session.is_dockerlab else _other_facts(session)
+
+
+def doctor(_lab: Lab, arguments: Arguments) -> "Table":
+    """Return the table of abilities; an AppArmor profile that is wanted is shown before it."""
+    from dockerlab.report.abilities import ability_table
+
+    report = examine_host(["--network"] if arguments.flag("network") else [])
+    if report["apparmor_profile"]:
+        say(report["apparmor_profile"])
+        say("load it with\n" + "\n".join(report["apparmor_commands"]))
+    return ability_table(report)
 
 
 def inspect(lab: Lab, arguments: Arguments) -> Facts | list[Facts]:

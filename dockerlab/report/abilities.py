@@ -1,0 +1,39 @@
+"""What a host can do, as a table: the report of `dockerlab doctor`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from dockerlab.report.tables import Table
+
+__all__ = ["ability_table"]
+
+
+def ability_table(report: Mapping[str, Any]) -> Table:
+    """Return one row for each ability; the tier and its reason are the caption.
+
+    Parameters
+    ----------
+    report : mapping
+        The JSON of `dockerlab doctor --json`.
+    """
+    rows = report["abilities"]
+    table = Table(
+        {
+            "ability": pd.array([row["title"] for row in rows], dtype="string"),
+            "can": pd.array([row["ok"] for row in rows], dtype="boolean"),
+            "reason": pd.array([row["reason"] for row in rows], dtype="string"),
+            "errno": pd.array([row["errno"] or None for row in rows], dtype="string"),
+            "remedy": pd.array([row["remedy"] for row in rows], dtype="string"),
+        }
+    )
+    table.attrs["rows"] = "abilities"
+    table.attrs["caption"] = _caption(report["tier"])
+    table.attrs["tier"] = report["tier"]["name"]
+    return table
+
+
+def _caption(tier: Mapping[str, Any]) -> str:
+    text = f"tier {tier['name']} ({tier['reason']}): {tier['gives']}"
+    return text if tier["is_built"] else f"{text}; not in this version yet"
