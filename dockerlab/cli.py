@@ -17,6 +17,7 @@ import dockerlab
 from dockerlab.client.autostart import daemon_command, daemon_environment, ensure_engine
 from dockerlab.client.doctor import doctor_command
 from dockerlab.client.follow import follow
+from dockerlab.client.fromhost import check_name, image_from_host
 from dockerlab.client.session import connect, fetch_status
 from dockerlab.client.shutdown import engine_pid, stop_engine
 from dockerlab.config import Settings, load_settings
@@ -103,12 +104,38 @@ def _parser() -> argparse.ArgumentParser:
     logs = verbs.add_parser("logs", parents=[place], help="print its log")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
     logs.set_defaults(run=_logs)
+    _add_image_verbs(areas, place)
     return parser
 
 
 def _doctor(words: list[str]) -> int:
     """Become the doctor's process in all but name: it parses its own flags."""
     return subprocess.run(doctor_command(*words), env=daemon_environment(), check=False).returncode
+
+
+def _add_image_verbs(
+    areas: "argparse._SubParsersAction[argparse.ArgumentParser]", place: argparse.ArgumentParser
+) -> None:
+    image = areas.add_parser("image", help="make an image without a registry")
+    verbs = image.add_subparsers(metavar="VERB", required=True)
+    made = verbs.add_parser(
+        "from-host",
+        parents=[place],
+        help="make one of this machine's programs, with the libraries that they need",
+    )
+    made.add_argument("--name", metavar="NAME[:TAG]", required=True, help="what to call it")
+    made.add_argument(
+        "--add",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="file or folder to take, with all in it; may be given more than once",
+    )
+    made.add_argument(
+        "--python", action="store_true", help="take python3 with its standard library, too"
+    )
+    made.add_argument("programs", metavar="PROGRAM", nargs="*", help="name on PATH, or path")
+    made.set_defaults(run=_image_from_host)
 
 
 def _start(settings: Settings, options: argparse.Namespace) -> int:
@@ -153,6 +180,24 @@ def _logs(settings: Settings, options: argparse.Namespace) -> int:
     for piece in follow(settings.log_path, is_endless=options.follow):
         sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
+    return 0
+
+
+def _image_from_host(settings: Settings, options: argparse.Namespace) -> int:
+    # Before an engine is started for it: most mistakes are in the name.
+    check_name(options.name)
+    session = connect("dockerlab", settings=settings)
+    try:
+        made = image_from_host(
+            session,
+            options.name,
+            options.programs,
+            added=options.add,
+            with_python=options.python,
+        )
+    finally:
+        session.close()
+    print(f"{made.reference} ({made.size_bytes / 1e6:.1f} MB): {made.image_id}")
     return 0
 
 

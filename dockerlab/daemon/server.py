@@ -6,6 +6,7 @@ Read `serve`. The lock is in `lock`, the log in `logfile`, the routes in `app`.
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -67,7 +68,7 @@ async def serve(settings: Settings, open_engine: OpenEngine, ready: Callable[[Pa
         stack.callback(_remove_if_empty, settings.runtime_dir)
         # Before the engine is open: clients that connect meanwhile wait in the kernel's queue.
         listener = stack.enter_context(listen(settings.socket_path))
-        hub = EmbeddedHub()
+        hub = EmbeddedHub(settings.data_root / "hub")
         stack.callback(hub.close)
         engine = await open_engine(settings, hub.address)
         stack.push_async_callback(engine.close)
@@ -146,8 +147,13 @@ class serving:  # noqa: N801 - a context manager that reads as a verb, as contex
 
 @dataclass(slots=True)
 class EmbeddedHub:
-    """The registry of built-in images, started at its first use on a free port of loopback."""
+    """The registry of built-in images, started at its first use on a free port of loopback.
 
+    `folder` is for the images that it makes of this machine's programs; it is emptied at that first
+    use, and removed at the end.
+    """
+
+    folder: Path
     _server: HTTPServer | None = None
     _address: str = ""
     _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -157,18 +163,24 @@ class EmbeddedHub:
         async with self._starting:
             if not self._address:
                 # Most engines never need it: import it when one does.
+                from dockerlab.hub import hostimages  # noqa: PLC0415
                 from dockerlab.hub.builtin import BuiltinRepositories  # noqa: PLC0415
                 from dockerlab.hub.server import listen as listen_hub  # noqa: PLC0415
                 from dockerlab.hub.server import make_app as make_hub  # noqa: PLC0415
 
-                self._server, port = listen_hub(make_hub(BuiltinRepositories()))
+                # What a killed engine has left: the machine may have changed since.
+                shutil.rmtree(self.folder, ignore_errors=True)
+                made = hostimages.HostRepositories(hostimages.tools_recipes(), self.folder)
+                repositories = hostimages.JoinedRepositories(BuiltinRepositories(), made)
+                self._server, port = listen_hub(make_hub(repositories))
                 self._address = f"127.0.0.1:{port}"
         return self._address
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, and remove what was made."""
         if self._server is not None:
             self._server.stop()
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _remove_stale(path: Path) -> None:

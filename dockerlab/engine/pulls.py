@@ -42,6 +42,7 @@ _MAX_PULLS = 16
 # The built-in images that may stand in for those of the same name on Docker Hub.
 _BUILT_IN = frozenset({"library/hello-world"})
 _HUB_REGISTRY = "hub.localhost"
+_TOOLS_HINT = "hub.localhost/tools has a shell and the usual tools, made of this machine's programs"
 
 Emit = Callable[[PullProgress], None]
 
@@ -111,6 +112,8 @@ class Pulls:
         except RegistryUnreachable as exc:
             stand_in = self._stand_in(reference)
             if stand_in is None:
+                if reference.registry == DOCKER_HUB:
+                    exc.hint = "; ".join(filter(None, (exc.hint, _TOOLS_HINT)))
                 raise
             emit(PullProgress(status=_announcement(reference, exc)))
             pulled = await self._fetch(stand_in, platform, emit, stopwatch)

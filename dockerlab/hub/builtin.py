@@ -9,7 +9,7 @@ import io
 import struct
 import tarfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -28,16 +28,20 @@ from dockerlab.oci.manifest import Index, Manifest
 from dockerlab.oci.platform import Platform
 
 __all__ = [
+    "CREATED",
+    "CREATED_S",
     "BuiltinImage",
     "BuiltinRepositories",
+    "assemble",
     "builtin_images",
     "hello_message",
     "make_hello_world",
 ]
 
 _TAG = "latest"
-_CREATED = "2026-11-24T00:00:00Z"
-_CREATED_S = 1795478400
+# The time of everything in an image of ours, for the time of making would be in the digest.
+CREATED = "2026-11-24T00:00:00Z"
+CREATED_S = 1795478400
 _PLATFORMS = (
     Platform(os="linux", architecture="amd64"),
     Platform(os="linux", architecture="arm64", variant="v8"),
@@ -106,7 +110,7 @@ class BuiltinRepositories:
         """Return the tags of a repository; none when there is no such repository."""
         return [_TAG] if name in self._images else []
 
-    def manifest(self, name: str, reference: str) -> Descriptor | None:
+    async def manifest(self, name: str, reference: str) -> Descriptor | None:
         """Describe the manifest or index of a tag or a digest."""
         image = self._images.get(name)
         if image is None:
@@ -137,7 +141,31 @@ def hello_message(platform: Platform) -> str:
 def make_hello_world() -> BuiltinImage:
     """Make the hello-world image for every platform that `elf` can write for."""
     blobs: dict[Digest, bytes] = {}
-    manifests = [_add_manifest(blobs, platform) for platform in _PLATFORMS]
+    return assemble([_hello_for(platform, blobs) for platform in _PLATFORMS], blobs)
+
+
+def assemble(
+    images: Sequence[tuple[Platform, ImageConfig, Descriptor]], blobs: dict[Digest, bytes]
+) -> BuiltinImage:
+    """Describe images of one layer each, one a platform, by an index.
+
+    Parameters
+    ----------
+    images : sequence of tuple
+        Platform, config and layer of each.
+    blobs : dict
+        Bytes by digest; those of the documents are put in.
+    """
+    manifests = []
+    for platform, config, layer in images:
+        manifest = Manifest(
+            schema_version=2,
+            media_type=OCI_MANIFEST,
+            config=_add(blobs, OCI_CONFIG, _encode_config(config)),
+            layers=(layer,),
+        )
+        described = _add(blobs, OCI_MANIFEST, msgspec.json.encode(manifest))
+        manifests.append(msgspec.structs.replace(described, platform=platform))
     index = Index(schema_version=2, media_type=OCI_INDEX, manifests=tuple(manifests))
     described = _add(blobs, OCI_INDEX, msgspec.json.encode(index))
     return BuiltinImage(
@@ -147,28 +175,23 @@ def make_hello_world() -> BuiltinImage:
     )
 
 
-def _add_manifest(blobs: dict[Digest, bytes], platform: Platform) -> Descriptor:
+def _hello_for(
+    platform: Platform, blobs: dict[Digest, bytes]
+) -> tuple[Platform, ImageConfig, Descriptor]:
     program = hello_elf(platform.architecture, hello_message(platform).encode())
     tar = _tar_of("hello", program)
     config = ImageConfig(
         architecture=platform.architecture,
         variant=platform.variant or None,
-        created=_CREATED,
+        created=CREATED,
         config=RunConfig(env=(_PATH,), cmd=("/hello",), working_dir="/", labels=_LABELS),
         rootfs=RootFS(diff_ids=(digest_of(tar),)),
         history=(
-            History(created=_CREATED, created_by="COPY hello / # dockerlab"),
-            History(created=_CREATED, created_by='CMD ["/hello"]', empty_layer=True),
+            History(created=CREATED, created_by="COPY hello / # dockerlab"),
+            History(created=CREATED, created_by='CMD ["/hello"]', empty_layer=True),
         ),
     )
-    manifest = Manifest(
-        schema_version=2,
-        media_type=OCI_MANIFEST,
-        config=_add(blobs, OCI_CONFIG, _encode_config(config)),
-        layers=(_add(blobs, OCI_LAYER_GZIP, _gzip_stored(tar)),),
-    )
-    described = _add(blobs, OCI_MANIFEST, msgspec.json.encode(manifest))
-    return msgspec.structs.replace(described, platform=platform)
+    return platform, config, _add(blobs, OCI_LAYER_GZIP, _gzip_stored(tar))
 
 
 def _encode_config(config: ImageConfig) -> bytes:
@@ -189,7 +212,7 @@ def _tar_of(name: str, program: bytes) -> bytes:
     member = tarfile.TarInfo(name)
     member.size = len(program)
     member.mode = 0o755
-    member.mtime = _CREATED_S
+    member.mtime = CREATED_S
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         tar.addfile(member, io.BytesIO(program))

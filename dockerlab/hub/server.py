@@ -17,7 +17,7 @@ from tornado.iostream import IOStream
 from tornado.netutil import add_accept_handler, bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
-from dockerlab.errors import BadDigest
+from dockerlab.errors import BadDigest, DockerlabError
 from dockerlab.oci.descriptor import Descriptor
 from dockerlab.oci.digest import Digest, parse_digest
 
@@ -40,8 +40,8 @@ class Repositories(Protocol):
         """Return the tags of a repository; none when there is no such repository."""
         ...
 
-    def manifest(self, name: str, reference: str) -> Descriptor | None:
-        """Describe the manifest or index of a tag or a digest."""
+    async def manifest(self, name: str, reference: str) -> Descriptor | None:
+        """Describe the manifest or index of a tag or a digest; may make it first."""
         ...
 
     def content(self, name: str, digest: Digest) -> bytes | None:
@@ -59,13 +59,17 @@ class RegistryError(HTTPError):
         self.content_range = content_range
 
 
-def make_app(repositories: Repositories) -> Application:
-    """Return the application that serves `repositories`."""
+def make_app(repositories: Repositories, *, has_catalog: bool = True) -> Application:
+    """Return the application that serves `repositories`; without a catalog, who knows their names.
+
+    A catalog that is not there has no repositories, as a registry may say to a stranger.
+    """
     given = {"repositories": repositories}
+    listed = {"repositories": repositories, "is_public": has_catalog}
     return Application(
         [
             (r"/v2/?", _VersionHandler, given),
-            (r"/v2/_catalog", _CatalogHandler, given),
+            (r"/v2/_catalog", _CatalogHandler, listed),
             (rf"/v2/{_NAME}/tags/list", _TagsHandler, given),
             (rf"/v2/{_NAME}/manifests/(?P<reference>[^/]+)", _ManifestHandler, given),
             (rf"/v2/{_NAME}/blobs/(?P<digest>[^/]+)", _BlobHandler, given),
@@ -227,9 +231,14 @@ class _VersionHandler(_RegistryHandler):
 class _CatalogHandler(_RegistryHandler):
     """Docker's own extension: the list of repositories."""
 
+    def initialize(self, repositories: Repositories, *, is_public: bool = True) -> None:
+        """Take what is served, and whether it is listed."""
+        super().initialize(repositories)
+        self._names = repositories.names() if is_public else []
+
     def get(self) -> None:
         """Give a page of names."""
-        self.finish({"repositories": self._page(self.repositories.names())})
+        self.finish({"repositories": self._page(self._names)})
 
     head = get
 
@@ -251,10 +260,15 @@ class _ManifestHandler(_RegistryHandler):
     It is served as what it is, whatever `Accept` says: converting would change its digest.
     """
 
-    def get(self, name: str, reference: str) -> None:
+    async def get(self, name: str, reference: str) -> None:
         """Give the bytes, and say which they are."""
         self._check_repository(name)
-        found = self.repositories.manifest(name, reference)
+        try:
+            found = await self.repositories.manifest(name, reference)
+        except DockerlabError as exc:
+            # An image that is made at its first pull, and cannot be made on this machine.
+            text = f"{exc.message}; {exc.hint}" if exc.hint else exc.message
+            raise RegistryError(404, "NAME_UNKNOWN", text) from exc
         content = self.repositories.content(name, found.digest) if found else None
         if found is None or content is None:
             raise RegistryError(

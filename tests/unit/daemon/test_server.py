@@ -192,9 +192,9 @@ def test_a_client_that_streams_does_not_hold_up_the_end(short_path: Path) -> Non
     asyncio.run(run())
 
 
-def test_the_embedded_hub_is_one_registry_however_often_it_is_asked_for() -> None:
+def test_the_embedded_hub_is_one_registry_however_often_it_is_asked_for(tmp_path: Path) -> None:
     async def run() -> None:
-        hub = EmbeddedHub()
+        hub = EmbeddedHub(tmp_path / "hub")
         try:
             first, second = await asyncio.gather(hub.address(), hub.address())
             assert first == second

@@ -1,3 +1,4 @@
+import asyncio
 import gzip
 import io
 import json
@@ -93,16 +94,16 @@ def test_repositories_answer_by_tag_and_digest_only(image: BuiltinImage) -> None
     repositories = BuiltinRepositories({"hello": image})
     assert repositories.names() == ["hello"]
     assert repositories.tags("hello") == ["latest"]
-    assert repositories.manifest("hello", "latest") == image.index
-    assert repositories.manifest("hello", image.index.digest) == image.index
-    assert repositories.manifest("hello", "v1") is None
+    assert asyncio.run(repositories.manifest("hello", "latest")) == image.index
+    assert asyncio.run(repositories.manifest("hello", image.index.digest)) == image.index
+    assert asyncio.run(repositories.manifest("hello", "v1")) is None
     layer = _manifest(image, parse_platform("linux/amd64")).layers[0]
-    assert repositories.manifest("hello", layer.digest) is None
+    assert asyncio.run(repositories.manifest("hello", layer.digest)) is None
     assert repositories.content("hello", layer.digest) == image.blobs[layer.digest]
 
 
 def test_unknown_repository_has_nothing(image: BuiltinImage) -> None:
     repositories = BuiltinRepositories({"hello": image})
     assert repositories.tags("other") == []
-    assert repositories.manifest("other", "latest") is None
+    assert asyncio.run(repositories.manifest("other", "latest")) is None
     assert repositories.content("other", Digest(image.index.digest)) is None
