@@ -31,7 +31,7 @@ STYLE = """<style>
 .dockerlab caption {caption-side: bottom; text-align: left; padding-top: .4em;
   color: var(--jp-ui-font-color2, inherit);}
 </style>"""
-ALIGNED = {"text": "left", "id": "left", "number": "right"}
+ALIGNED = {"text": "left", "id": "left", "sentence": "left", "number": "right"}
 
 
 class Table(pd.DataFrame):

@@ -74,7 +74,10 @@ def _parts(run: pd.DataFrame) -> list[Bar]:
     for phase in _PARTS:
         spans = _spans(run, "engine", phase)
         if spans:
-            note = f" ({len(spans)} layers)" if len(spans) > 1 else ""
+            # What no layer is named in, as a second look at a registry, is not counted as one.
+            layers = run.loc[(run["side"] == "engine") & (run["phase"] == phase), "layer"]
+            count = layers[layers.astype(str) != ""].nunique()
+            note = f" ({count} layers)" if count > 1 else ""
             parts.append(
                 Bar(label=f"· {phase}", group="pull", spans=spans, note=note, is_part=True)
             )
