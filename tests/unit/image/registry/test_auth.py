@@ -4,7 +4,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from dockerlab.errors import Forbidden, Unauthorized
-from dockerlab.image.registry.auth import Access, Challenge, no_credentials, parse_challenges
+from dockerlab.image.registry.auth import Access, Challenge, parse_challenges
+from dockerlab.image.registry.credential import Credential, no_credentials
 from dockerlab.image.registry.mirrors import Endpoint
 from dockerlab.image.registry.transport import Transport
 from tests.support.httpserver import Asked, Reply, running_server
@@ -78,7 +79,7 @@ def test_a_token_is_for_one_repository_and_its_time() -> None:
 
 
 def test_basic_needs_credentials_and_they_are_for_one_registry() -> None:
-    known = {"lab:5000": ("ada", "pass:word")}
+    known = {"lab:5000": Credential(username="ada", password="pass:word")}
     access = Access(Transport(), known.get)
     stop = threading.Event()
     header = access.answer(_endpoint("https://lab:5000"), "a", 'Basic realm="x"', stop)
