@@ -29,6 +29,7 @@ MAGICS: dict[str, tuple[Command, ...]] = {
         commands.RM,
     ),
     "dockerlab.notebook.magics.system": (commands.ENGINE, commands.INSPECT),
+    "dockerlab.notebook.magics.registries": (commands.LOGIN, commands.LOGOUT),
     "dockerlab.notebook.magics.bench": (commands.COMPARE_RUNS,),
 }
 
