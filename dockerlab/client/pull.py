@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dockerlab.client.login import auth_header
 from dockerlab.client.refusals import check, engine_errors, refusal
 from dockerlab.client.session import Session
-from dockerlab.errors import DockerlabError, ManifestNotFound, Unauthorized
+from dockerlab.errors import DockerlabError, EngineFailure, ManifestNotFound, Unauthorized
 from dockerlab.oci.reference import parse_reference
 
 if TYPE_CHECKING:
@@ -111,10 +111,18 @@ def pull_lines(session: Session, reference: str, *, platform: str = "") -> Itera
         )
         # docker-py's own pull keeps the response to itself, and with it the connection open.
         try:
-            check(response)
+            _check(response)
             yield from _lines(response)
         finally:
             response.close()
+
+
+def _check(response: "Response") -> None:
+    try:
+        check(response)
+    except EngineFailure as exc:
+        # As Docker has it: 500 for nearly all that a registry says.
+        raise refusal(_status_of({}, exc.message), exc.message) from exc
 
 
 def _lines(response: "Response") -> Iterator[PullLine]:
@@ -149,7 +157,8 @@ def _status_of(detail: Mapping[str, Any], message: str) -> int:
     code = detail.get("code")
     if isinstance(code, int) and code:
         return code
-    words = {"manifest unknown": 404, "pull access denied": 404, "unauthorized": 401}
+    words = {"manifest unknown": 404, "pull access denied": 404}
+    words |= {"unauthorized": 401, "no basic auth credentials": 401}
     return next((status for word, status in words.items() if word in message), 500)
 
 

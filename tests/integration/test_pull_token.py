@@ -1,6 +1,7 @@
 """Pulls from a real registry that checks tokens, with a token server in front, as Docker Hub's."""
 
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -99,3 +100,22 @@ def test_a_wrong_password_is_unauthorized(guarded: _Guarded, tmp_path: Path) -> 
     )
     with pytest.raises(Unauthorized, match="incorrect username or password"):
         puller.pull(f"{guarded.address}/private/app")
+
+
+def test_a_token_that_the_registry_refuses_is_asked_for_again(tmp_path: Path) -> None:
+    folder = tmp_path / "registry"
+    with running_registry(folder) as open_registry:
+        push_image(open_registry.address, "private/app", "latest", _LAYERS)
+    with (
+        # The registry forgives a minute (distribution, token.Leeway): this one lives two seconds.
+        running_token_server(
+            tmp_path / "keys", public=frozenset(), users={"ada": "secret"}, life_s=-57
+        ) as tokens,
+        running_registry(folder, auth=tokens.auth) as registry,
+    ):
+        puller = Puller(tmp_path / "store", credentials={registry.address: ADA}.get)
+        puller.pull_and_commit(f"{registry.address}/private/app")
+        assert len(tokens.server.asked) == 1
+        time.sleep(3.5)
+        puller.pull(f"{registry.address}/private/app")
+        assert len(tokens.server.asked) == 2

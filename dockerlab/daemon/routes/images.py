@@ -9,7 +9,13 @@ from dockerlab.daemon.shapes import image as shape
 from dockerlab.daemon.shapes.registry import credential_from_header
 from dockerlab.engine.image import PullProgress
 from dockerlab.engine.registry import Credential
-from dockerlab.errors import DockerlabError, InvalidArgument, Unsupported
+from dockerlab.errors import (
+    DockerlabError,
+    EngineFailure,
+    InvalidArgument,
+    Unauthorized,
+    Unsupported,
+)
 
 __all__ = ["ROUTES"]
 
@@ -48,6 +54,10 @@ class ImageCreate(ApiHandler):
                     await stream.write_json(shape.progress_line(progress))
             await work
         except DockerlabError as exc:
+            if not is_begun and isinstance(exc, Unauthorized):
+                # dockerd's status. At 401 the docker client asks for a password, and for ever where
+                # nobody can answer.
+                raise EngineFailure(exc.message, exc.hint) from exc
             if not is_begun:
                 raise
             # The status is sent already (Engine API, CreateImageInfo, error).

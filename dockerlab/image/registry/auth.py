@@ -218,7 +218,7 @@ class Access:
             answer = self._transport.get(url, headers, verifies=verifies, stop=stop)
         if answer.status != _OK:
             raise Unauthorized(
-                f'no access to "{endpoint.registry}": {describe_errors(answer)}',
+                f'no access to "{endpoint.registry}": unauthorized: {describe_errors(answer)}',
                 "log in to the registry again" if known else "log in to the registry first",
             )
         return _read_token(answer, urlsplit(realm).netloc)
@@ -238,7 +238,8 @@ def _choose(challenge: str, endpoint: Endpoint, credential: Credential | None) -
 
 def _wants_credentials(endpoint: Endpoint) -> Unauthorized:
     return Unauthorized(
-        f'"{endpoint.registry}" wants a user and a password', "log in to the registry first"
+        f'"{endpoint.registry}" wants a user and a password: no basic auth credentials',
+        "log in to the registry first",
     )
 
 

@@ -4,6 +4,7 @@ Knows HTTP but not what is fetched (`session`) and not how access is granted (`a
 """
 
 import random
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -229,11 +230,24 @@ def _errors_of(url: str) -> Iterator[None]:
     except SSLError as exc:
         raise RegistryUnreachable(
             f'cannot reach "{host_of(url)}" over TLS: {exc}',
-            f"put the authority into certs.d/{host_of(url)}/ca.crt, or list the registry in "
-            "insecure-registries of config.toml",
+            _tls_hint(host_of(url), exc),
         ) from exc
     except HTTPError as exc:
         raise Broken(str(exc)) from exc
+
+
+def _tls_hint(host: str, error: SSLError) -> str:
+    """Return what to do about a failed handshake, by who it was that refused."""
+    cause = error.args[0] if error.args else None
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            f"put its authority into certs.d/{host}/ca.crt, or list it in insecure-registries of "
+            "config.toml"
+        )
+    # An alert is the server's word (RFC 8446, 6.2).
+    if "ALERT" in (getattr(cause, "reason", "") or ""):
+        return f"put what it wants to be shown into certs.d/{host}/client.cert and client.key"
+    return "a registry without TLS must be listed in insecure-registries of config.toml"
 
 
 def connected_at(answer: Answer) -> float:
