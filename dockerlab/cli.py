@@ -6,6 +6,7 @@ when no engine runs (as `systemctl status`; LSB, "Init Script Actions").
 """
 
 import argparse
+import getpass
 import json
 import os
 import subprocess
@@ -18,10 +19,12 @@ from dockerlab.client.autostart import daemon_command, daemon_environment, ensur
 from dockerlab.client.doctor import doctor_command
 from dockerlab.client.follow import follow
 from dockerlab.client.fromhost import check_name, image_from_host
+from dockerlab.client.limits import describe_limits
+from dockerlab.client.login import login, logout
 from dockerlab.client.session import connect, fetch_status
 from dockerlab.client.shutdown import engine_pid, stop_engine
 from dockerlab.config import Settings, load_settings
-from dockerlab.errors import DockerlabError
+from dockerlab.errors import DockerlabError, InvalidArgument
 
 __all__ = ["main"]
 
@@ -105,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
     logs.set_defaults(run=_logs)
     _add_image_verbs(areas, place)
+    _add_registry_commands(areas, place)
     return parser
 
 
@@ -136,6 +140,22 @@ def _add_image_verbs(
     )
     made.add_argument("programs", metavar="PROGRAM", nargs="*", help="name on PATH, or path")
     made.set_defaults(run=_image_from_host)
+
+
+def _add_registry_commands(areas: Any, place: argparse.ArgumentParser) -> None:
+    """Add `login` and `logout`; `areas` is what argparse does not name in public."""
+    server = argparse.ArgumentParser(add_help=False)
+    server.add_argument(
+        "server", nargs="?", default="", metavar="SERVER", help="registry; else Docker Hub"
+    )
+    login = areas.add_parser("login", parents=[place, server], help="log in to a registry")
+    login.add_argument("-u", "--username", metavar="USER", help="asked for when not given")
+    login.add_argument(
+        "--password-stdin", action="store_true", help="read it from standard input, do not ask"
+    )
+    login.set_defaults(run=_login)
+    logout = areas.add_parser("logout", parents=[place, server], help="forget what login kept")
+    logout.set_defaults(run=_logout)
 
 
 def _start(settings: Settings, options: argparse.Namespace) -> int:
@@ -201,6 +221,32 @@ def _image_from_host(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+def _login(settings: Settings, options: argparse.Namespace) -> int:
+    if options.password_stdin and not options.username:
+        raise InvalidArgument("--password-stdin needs a user", "give -u USER")
+    try:
+        username = options.username or input("Username: ")
+        if options.password_stdin:
+            password = sys.stdin.read().rstrip("\r\n")
+        else:
+            password = getpass.getpass("Password: ")
+    except EOFError:
+        raise InvalidArgument(
+            "nobody is there to be asked", "give -u USER and --password-stdin"
+        ) from None
+    session = connect("dockerlab", settings=settings)
+    try:
+        print(login(session, options.server, username, password))
+    finally:
+        session.close()
+    return 0
+
+
+def _logout(_settings: Settings, options: argparse.Namespace) -> int:
+    print(logout(options.server))
+    return 0
+
+
 def _describe(status: Mapping[str, Any]) -> list[str]:
     """Return the lines of `engine status`: what a person wants to know of an engine."""
     tier = (
@@ -226,6 +272,7 @@ def _describe(status: Mapping[str, Any]) -> list[str]:
     }
     width = max(map(len, facts))
     lines = [f"{name + ':':<{width + 1}} {value}" for name, value in facts.items()]
+    lines += [f"rate limit: {text}" for text in describe_limits(status)]
     return lines + [f"warning: {warning}" for warning in status["warnings"]]
 
 

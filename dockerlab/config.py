@@ -18,6 +18,9 @@ The file is ``$XDG_CONFIG_HOME/dockerlab/config.toml``::
     insecure-registries = ["registry.lab:5000"]
     fallback = true
     idle-exit = 900
+
+Beside it, ``certs.d/<host[:port]>/`` has a registry's own authority (``ca.crt``) and what it is
+shown (``client.cert``, ``client.key``), as ``/etc/docker/certs.d`` has.
 """
 
 import hashlib
@@ -28,9 +31,19 @@ from pathlib import Path
 
 from dockerlab.errors import InvalidArgument
 
-__all__ = ["Settings", "config_path", "load_settings", "other_engine", "process_environment"]
+__all__ = [
+    "Settings",
+    "config_path",
+    "docker_config_path",
+    "load_settings",
+    "other_engine",
+    "process_environment",
+]
 
 DEFAULT_IDLE_EXIT_S = 900.0
+
+# Where dockerd looks; what is set up for it works here, too.
+_DOCKER_CERTIFICATES = Path("/etc/docker/certs.d")
 
 # unix(7): sun_path holds 108 bytes, the last of which is the NUL that ends it.
 MAX_SOCKET_PATH_BYTES = 107
@@ -59,6 +72,8 @@ class Settings:
         Base addresses of mirrors of docker.io, first choice first.
     insecure_registries : tuple of str
         ``host[:port]`` of registries that may be asked over plain HTTP; loopback always may.
+    certificate_folders : tuple of Path
+        Folders with one folder of certificates for each registry, as Docker's ``certs.d``.
     fallback : bool
         A built-in image may stand in for Docker Hub's where that cannot be reached.
     idle_exit_s : float
@@ -71,6 +86,7 @@ class Settings:
     log_path: Path
     mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
+    certificate_folders: tuple[Path, ...] = ()
     fallback: bool = True
     idle_exit_s: float = DEFAULT_IDLE_EXIT_S
 
@@ -131,6 +147,7 @@ def load_settings(
         log_path=data_root / "engine.log",
         mirrors=_mirrors(mirrors, environ, file),
         insecure_registries=_strings(file, "insecure-registries"),
+        certificate_folders=(_DOCKER_CERTIFICATES, config_path(environ).parent / "certs.d"),
         fallback=_fallback(environ, file),
         idle_exit_s=_idle_exit(environ, file),
     )
@@ -164,6 +181,15 @@ def other_engine(environ: Mapping[str, str], name: str, *, uid: int | None = Non
     default = "/run" if user == 0 else f"/run/user/{user}"
     folder = default if user == 0 else environ.get("XDG_RUNTIME_DIR") or default
     return f"unix://{folder}/podman/podman.sock"
+
+
+def docker_config_path(environ: Mapping[str, str]) -> Path:
+    """Return the path of the Docker client's `config.json`, which need not exist.
+
+    It belongs to the user: clients read it, the engine never does.
+    """
+    folder = environ.get("DOCKER_CONFIG") or _home(environ) / ".docker"
+    return Path(folder) / "config.json"
 
 
 def config_path(environ: Mapping[str, str]) -> Path:

@@ -6,11 +6,14 @@ connection is the order: closing it, as an interrupt does, cancels the pull.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dockerlab.client.login import auth_header
 from dockerlab.client.refusals import check, engine_errors, refusal
 from dockerlab.client.session import Session
+from dockerlab.errors import DockerlabError, EngineFailure, ManifestNotFound, Unauthorized
 from dockerlab.oci.reference import parse_reference
 
 if TYPE_CHECKING:
@@ -95,22 +98,31 @@ def pull_lines(session: Session, reference: str, *, platform: str = "") -> Itera
     Raises as `pull` does.
     """
     # Without a tag the API means all tags of the repository.
-    wanted = parse_reference(reference).familiar
-    params = {"fromImage": wanted} | ({"platform": platform} if platform else {})
-    with engine_errors(session.address):
+    wanted = parse_reference(reference)
+    params = {"fromImage": wanted.familiar} | ({"platform": platform} if platform else {})
+    headers, trouble = _credentials(wanted.registry)
+    with _hinting(trouble), engine_errors(session.address):
         response = session.api.post(
             f"{session.api.base_url}/v{session.api.api_version}/images/create",
             params=params,
-            headers=_credentials(session, wanted),
+            headers=headers,
             stream=True,
             timeout=None,
         )
         # docker-py's own pull keeps the response to itself, and with it the connection open.
         try:
-            check(response)
+            _check(response)
             yield from _lines(response)
         finally:
             response.close()
+
+
+def _check(response: "Response") -> None:
+    try:
+        check(response)
+    except EngineFailure as exc:
+        # As Docker has it: 500 for nearly all that a registry says.
+        raise refusal(_status_of({}, exc.message), exc.message) from exc
 
 
 def _lines(response: "Response") -> Iterator[PullLine]:
@@ -147,13 +159,29 @@ def _status_of(detail: Mapping[str, Any], message: str) -> int:
     code = detail.get("code")
     if isinstance(code, int) and code:
         return code
-    words = {"manifest unknown": 404, "pull access denied": 404, "unauthorized": 401}
+    words = {"manifest unknown": 404, "pull access denied": 404}
+    words |= {"unauthorized": 401, "no basic auth credentials": 401}
     return next((status for word, status in words.items() if word in message), 500)
 
 
-def _credentials(session: Session, reference: str) -> dict[str, str]:
-    from docker import auth
+def _credentials(registry: str) -> tuple[dict[str, str], str]:
+    """Return the header with the user's credentials, and what is wrong with those.
 
-    registry, _ = auth.resolve_repository_name(reference)
-    header = auth.get_config_header(session.api, registry)
-    return {"X-Registry-Auth": header.decode()} if header else {}
+    Many images need none, and many a configuration was copied from where its helper is: so what is
+    wrong is told only where the registry says no.
+    """
+    try:
+        return auth_header(registry), ""
+    except DockerlabError as exc:
+        return {}, exc.message
+
+
+@contextmanager
+def _hinting(trouble: str) -> Iterator[None]:
+    """Tell what is wrong with the user's credentials when the registry wants some."""
+    try:
+        yield
+    except (Unauthorized, ManifestNotFound) as exc:
+        if trouble:
+            exc.hint = f"no credentials were shown: {trouble}"
+        raise

@@ -16,6 +16,7 @@ from dockerlab.daemon.routes import (
     events,
     images,
     networks,
+    registries,
     streams,
     system,
     unsupported,
@@ -38,6 +39,7 @@ _TABLES = (
     images.ROUTES,
     events.ROUTES,
     networks.ROUTES,
+    registries.ROUTES,
     dockerlab.ROUTES,
 )
 

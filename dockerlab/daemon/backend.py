@@ -16,6 +16,7 @@ from dockerlab.engine.event import Event
 from dockerlab.engine.exec import Exec, ExecConfig
 from dockerlab.engine.image import Image, ImageHistory, ImageRemoval, PullProgress
 from dockerlab.engine.log import LogQuery, LogRecord
+from dockerlab.engine.registry import Credential, RateLimit
 from dockerlab.engine.system import EngineInfo
 from dockerlab.phases import Phase
 
@@ -27,6 +28,7 @@ __all__ = [
     "Filters",
     "Images",
     "Pulls",
+    "Registries",
     "System",
     "WaitCondition",
 ]
@@ -169,9 +171,16 @@ class Pulls(Protocol):
     """The keeper of pulls."""
 
     async def pull(
-        self, reference: str, *, platform: str, emit: Callable[[PullProgress], None]
+        self,
+        reference: str,
+        *,
+        platform: str,
+        emit: Callable[[PullProgress], None],
+        credential: Credential | None = None,
     ) -> None:
         """Pull; `emit` is called on the daemon's loop, in order. Cancelling the task cancels it.
+
+        `credential` is for the registry of the reference, and not kept.
 
         An error before the first progress line is raised like any other; the route turns one that
         comes later into the stream's error line.
@@ -180,6 +189,21 @@ class Pulls(Protocol):
 
     def phases(self, name: str) -> list[Phase]:
         """Phases of the last pull of this reference in this engine's life."""
+        ...
+
+
+class Registries(Protocol):
+    """The keeper of registries."""
+
+    async def log_in(self, server: str, credential: Credential) -> str:
+        """Return an identity token or ''. Raise Unauthorized when the registry says no.
+
+        `server` is a registry as clients write it; '' is Docker Hub.
+        """
+        ...
+
+    def rate_limits(self) -> list[RateLimit]:
+        """Return what registries said with their last manifests."""
         ...
 
 
@@ -222,6 +246,11 @@ class Engine(Protocol):
     @property
     def pulls(self) -> Pulls:
         """The keeper of pulls."""
+        ...
+
+    @property
+    def registries(self) -> Registries:
+        """The keeper of registries."""
         ...
 
     @property

@@ -18,6 +18,7 @@ from dockerlab.engine.images import Images
 from dockerlab.engine.info import System
 from dockerlab.engine.pulls import Pulls, Store
 from dockerlab.engine.recovery import recover
+from dockerlab.engine.registries import Registries
 from dockerlab.engine.roster import Roster
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.start import Starter
@@ -39,6 +40,7 @@ class Engine:
     execs: Execs
     images: Images
     pulls: Pulls
+    registries: Registries
     events: Events
     system: System
     _database: Database
@@ -75,14 +77,15 @@ class Engine:
         containers = Containers(roster, folders, images, events, Starter(spawner, layers))
         await recover(roster, containers, images, folders, spawner)
         store = Store(content, layers, ZygoteUnpacker(spawner))
-        pulls = Pulls(settings, images, events, store, hub_address)
+        registries = Registries(settings, hub_address)
         return cls(
             containers=containers,
             execs=Execs(containers, events),
             images=images,
-            pulls=pulls,
+            pulls=Pulls(settings, images, events, store, registries),
+            registries=registries,
             events=events,
-            system=System(settings, tier, roster, images, spawner),
+            system=System(settings, tier, roster, images, spawner, registries),
             _database=database,
             _spawner=spawner,
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 import dockerlab
 from dockerlab.config import Settings
 from dockerlab.engine.images import Images
+from dockerlab.engine.registries import Registries
 from dockerlab.engine.roster import Roster
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.system import EngineInfo
@@ -29,12 +30,14 @@ class System:
         roster: Roster,
         images: Images,
         spawner: Spawner,
+        registries: Registries,
     ) -> None:
         self._settings = settings
         self._tier = tier
         self._roster = roster
         self._images = images
         self._spawner = spawner
+        self._registries = registries
 
     def info(self) -> EngineInfo:
         """Collect them now."""
@@ -69,6 +72,7 @@ class System:
             images=len(self._images.list(include_intermediate=False, filters={})),
             mirrors=settings.mirrors,
             insecure_registries=settings.insecure_registries,
+            rate_limits=tuple(self._registries.rate_limits()),
             security_options=("name=seccomp,profile=builtin",),
         )
 

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,11 +22,13 @@ from dockerlab.engine.database import ImageRow
 from dockerlab.engine.events import Events
 from dockerlab.engine.image import Image, PullProgress
 from dockerlab.engine.images import Images
+from dockerlab.engine.registries import Registries
+from dockerlab.engine.registry import Credential
 from dockerlab.engine.stopwatches import Stopwatches
 from dockerlab.errors import EngineFailure, ImageNotFound, RegistryUnreachable
 from dockerlab.image.content import ContentStore
 from dockerlab.image.layers import LayerStore
-from dockerlab.image.registry.mirrors import RegistrySettings
+from dockerlab.image.registry.mirrors import HUB_REGISTRY
 from dockerlab.image.registry.pull import Pulled, pull
 from dockerlab.image.registry.session import Session
 from dockerlab.image.registry.unpacking import Unpacker
@@ -41,7 +43,6 @@ __all__ = ["Pulls", "Store"]
 _MAX_PULLS = 16
 # The built-in images that may stand in for those of the same name on Docker Hub.
 _BUILT_IN = frozenset({"library/hello-world"})
-_HUB_REGISTRY = "hub.localhost"
 _TOOLS_HINT = "hub.localhost/tools has a shell and the usual tools, made of this machine's programs"
 
 Emit = Callable[[PullProgress], None]
@@ -65,19 +66,21 @@ class Pulls:
         images: Images,
         events: Events,
         store: Store,
-        hub_address: Callable[[], Awaitable[str]],
+        registries: Registries,
     ) -> None:
         self._settings = settings
         self._images = images
         self._events = events
         self._store = store
-        self._hub_address = hub_address
+        self._registries = registries
         self._threads = ThreadPoolExecutor(_MAX_PULLS, thread_name_prefix="pull")
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._stopwatches = Stopwatches()
         self.running = 0
 
-    async def pull(self, text: str, *, platform: str, emit: Emit) -> None:
+    async def pull(
+        self, text: str, *, platform: str, emit: Emit, credential: Credential | None = None
+    ) -> None:
         """Pull what `text` refers to; see `daemon.backend.Pulls.pull`."""
         reference = parse_reference(text)
         wanted = parse_platform(platform) if platform else host_platform()
@@ -86,7 +89,11 @@ class Pulls:
             async with self._locks[str(reference)]:
                 stopwatch = self._stopwatches.begin(str(reference))
                 before = self._known(reference)
-                digest, image = await self._pull(reference, wanted, emit, stopwatch)
+                session = await self._registries.session(reference, credential)
+                try:
+                    digest, image = await self._pull(reference, wanted, session, emit, stopwatch)
+                finally:
+                    session.close()
         finally:
             self.running -= 1
         emit(PullProgress(status=f"Digest: {digest}"))
@@ -104,10 +111,15 @@ class Pulls:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _pull(
-        self, reference: Reference, platform: Platform, emit: Emit, stopwatch: Stopwatch
+        self,
+        reference: Reference,
+        platform: Platform,
+        session: Session,
+        emit: Emit,
+        stopwatch: Stopwatch,
     ) -> tuple[str, Image]:
         try:
-            pulled = await self._fetch(reference, platform, emit, stopwatch)
+            pulled = await self._fetch(reference, platform, session, emit, stopwatch)
             return pulled.repo_digest, await self._keep(reference, reference, pulled, "", stopwatch)
         except RegistryUnreachable as exc:
             stand_in = self._stand_in(reference)
@@ -116,7 +128,11 @@ class Pulls:
                     exc.hint = "; ".join(filter(None, (exc.hint, _TOOLS_HINT)))
                 raise
             emit(PullProgress(status=_announcement(reference, exc)))
-            pulled = await self._fetch(stand_in, platform, emit, stopwatch)
+            hub = await self._registries.session(stand_in, None)
+            try:
+                pulled = await self._fetch(stand_in, platform, hub, emit, stopwatch)
+            finally:
+                hub.close()
             image = await self._keep(reference, stand_in, pulled, "hub", stopwatch)
             return pulled.repo_digest, image
 
@@ -130,15 +146,19 @@ class Pulls:
             and reference.digest is None
         ):
             return Reference(
-                registry=_HUB_REGISTRY, repository=reference.repository, tag=reference.tag
+                registry=HUB_REGISTRY, repository=reference.repository, tag=reference.tag
             )
         return None
 
     async def _fetch(
-        self, reference: Reference, platform: Platform, emit: Emit, stopwatch: Stopwatch
+        self,
+        reference: Reference,
+        platform: Platform,
+        session: Session,
+        emit: Emit,
+        stopwatch: Stopwatch,
     ) -> Pulled:
         loop = asyncio.get_running_loop()
-        session = await self._session(reference)
         cancelled = threading.Event()
 
         def emit_here(progress: PullProgress) -> None:
@@ -167,18 +187,6 @@ class Pulls:
             # The thread tidies up what it staged; the reference stays locked until it has.
             await asyncio.wait({future})
             raise
-        finally:
-            session.close()
-
-    async def _session(self, reference: Reference) -> Session:
-        is_ours = reference.registry == _HUB_REGISTRY
-        return Session(
-            RegistrySettings(
-                mirrors=self._settings.mirrors,
-                insecure_registries=self._settings.insecure_registries,
-                hub_address=await self._hub_address() if is_ours else "",
-            )
-        )
 
     async def _keep(
         self,

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from dockerlab.engine.registry import RateLimit
+
 __all__ = ["EngineInfo"]
 
 
@@ -36,5 +38,6 @@ class EngineInfo:
     images: int
     mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
+    rate_limits: tuple[RateLimit, ...] = ()
     security_options: tuple[str, ...] = ()
     warnings: tuple[str, ...] = field(default=())

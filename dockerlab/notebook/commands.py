@@ -14,6 +14,8 @@ __all__ = [
     "HISTORY",
     "IMAGES",
     "INSPECT",
+    "LOGIN",
+    "LOGOUT",
     "LOGS",
     "PS",
     "PULL",
@@ -216,6 +218,30 @@ DOCTOR = Command(
     examples=("%doctor", "df = %doctor --network"),
 )
 
+_SERVER = "[SERVER]"
+_ASKED = "a cell has no standard input: leave it out, and type the password when you are asked"
+
+LOGIN = Command(
+    name="login",
+    summary="Log in to a registry, so that pulls from it are yours; without a name, Docker Hub.",
+    operands=_SERVER,
+    options=(
+        Option(name="username", short="u", metavar="USER", help="asked for when not given"),
+        Option(name="password", short="p", metavar="PASSWORD", help="better left out: it is asked"),
+    ),
+    most=1,
+    refused={"--password-stdin": _ASKED},
+    examples=("%login -u ada registry.example:5000", "%login -u ada -p {token} registry.example"),
+)
+
+LOGOUT = Command(
+    name="logout",
+    summary="Forget the credentials for a registry; without a name, Docker Hub.",
+    operands=_SERVER,
+    most=1,
+    examples=("%logout registry.example:5000", "%logout"),
+)
+
 COMPARE_RUNS = Command(
     name="compare_runs",
     summary="Run an image cold and cached, in turn, and return the phases of each run as a table.",
@@ -244,6 +270,8 @@ COMMANDS = {
         INSPECT,
         ENGINE,
         DOCTOR,
+        LOGIN,
+        LOGOUT,
         COMPARE_RUNS,
     )
 }

@@ -33,6 +33,7 @@ MAGICS: dict[str, tuple[Command, ...]] = {
         commands.DOCTOR,
         commands.INSPECT,
     ),
+    "dockerlab.notebook.magics.registries": (commands.LOGIN, commands.LOGOUT),
     "dockerlab.notebook.magics.bench": (commands.COMPARE_RUNS,),
 }
 

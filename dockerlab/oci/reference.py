@@ -13,9 +13,11 @@ import msgspec
 from dockerlab.errors import BadDigest, BadReference
 from dockerlab.oci.digest import Digest, parse_digest
 
-__all__ = ["DOCKER_HUB", "Reference", "is_image_id", "parse_reference"]
+__all__ = ["DOCKER_HUB", "Reference", "is_image_id", "parse_reference", "parse_registry"]
 
 DOCKER_HUB = "docker.io"
+# The second is its name in references of old and in clients' configuration.
+_DOCKER_HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io"})
 _DEFAULT_TAG = "latest"
 _MAX_NAME = 255
 
@@ -91,7 +93,7 @@ def parse_reference(text: str) -> Reference:
         raise _bad(text, "the repository name is outside the grammar")
     if (colon and not _TAG.fullmatch(tag)) or not _REGISTRY.fullmatch(registry):
         raise _bad(text, f"the {'tag' if colon else 'registry'} is outside the grammar")
-    if registry in (DOCKER_HUB, "index.docker.io"):
+    if registry in _DOCKER_HUB_NAMES:
         registry = DOCKER_HUB
         repository = repository if "/" in repository else f"library/{repository}"
     if len(registry) + len(repository) + 1 > _MAX_NAME:
@@ -99,6 +101,31 @@ def parse_reference(text: str) -> Reference:
     if not tag and digest is None:
         tag = _DEFAULT_TAG
     return Reference(registry=registry, repository=repository, tag=tag, digest=digest)
+
+
+def parse_registry(text: str) -> str:
+    """Return the name of a registry as references have it, from what users and clients call it.
+
+    Raises
+    ------
+    BadReference
+        It is no host, with or without a port.
+
+    Examples
+    --------
+    >>> parse_registry("https://index.docker.io/v1/"), parse_registry("http://lab:5000/v2/")
+    ('docker.io', 'lab:5000')
+    """
+    scheme, colon, rest = text.strip().partition("://")
+    host = (rest if colon and scheme in ("http", "https") else text.strip()).partition("/")[0]
+    host = host.lower()
+    if not host or host in _DOCKER_HUB_NAMES:
+        return DOCKER_HUB
+    if not _REGISTRY.fullmatch(host):
+        raise BadReference(
+            f'invalid registry "{text[:300]}": expected a host, as registry.example:5000'
+        )
+    return host
 
 
 def is_image_id(text: str) -> bool:

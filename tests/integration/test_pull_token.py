@@ -1,6 +1,7 @@
 """Pulls from a real registry that checks tokens, with a token server in front, as Docker Hub's."""
 
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -8,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from dockerlab.errors import ManifestNotFound, Unauthorized
+from dockerlab.image.registry.credential import Credential
 from tests.support.archives import archive
 from tests.support.pulling import Puller
 from tests.support.registry import push_image, running_registry
@@ -15,6 +17,7 @@ from tests.support.tokenserver import TokenServer, running_token_server
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_registry]
 
+ADA = Credential(username="ada", password="secret")
 _LAYERS = [archive((tarfile.TarInfo(f"file-{n}"), b"data")) for n in range(2)]
 
 
@@ -82,8 +85,8 @@ def test_a_private_repository_is_denied_in_docker_s_words(
 
 
 def test_credentials_open_it_and_go_to_the_realm_only(guarded: _Guarded, tmp_path: Path) -> None:
-    def credentials(registry: str) -> tuple[str, str] | None:
-        return ("ada", "secret") if registry == guarded.address else None
+    def credentials(registry: str) -> Credential | None:
+        return ADA if registry == guarded.address else None
 
     puller = Puller(tmp_path / "store", credentials=credentials)
     assert puller.pull(f"{guarded.address}/private/app").layers
@@ -92,6 +95,27 @@ def test_credentials_open_it_and_go_to_the_realm_only(guarded: _Guarded, tmp_pat
 
 
 def test_a_wrong_password_is_unauthorized(guarded: _Guarded, tmp_path: Path) -> None:
-    puller = Puller(tmp_path / "store", credentials=lambda _: ("ada", "wrong"))
+    puller = Puller(
+        tmp_path / "store", credentials=lambda _: Credential(username="ada", password="wrong")
+    )
     with pytest.raises(Unauthorized, match="incorrect username or password"):
         puller.pull(f"{guarded.address}/private/app")
+
+
+def test_a_token_that_the_registry_refuses_is_asked_for_again(tmp_path: Path) -> None:
+    folder = tmp_path / "registry"
+    with running_registry(folder) as open_registry:
+        push_image(open_registry.address, "private/app", "latest", _LAYERS)
+    with (
+        # The registry forgives a minute (distribution, token.Leeway): this one lives two seconds.
+        running_token_server(
+            tmp_path / "keys", public=frozenset(), users={"ada": "secret"}, life_s=-57
+        ) as tokens,
+        running_registry(folder, auth=tokens.auth) as registry,
+    ):
+        puller = Puller(tmp_path / "store", credentials={registry.address: ADA}.get)
+        puller.pull_and_commit(f"{registry.address}/private/app")
+        assert len(tokens.server.asked) == 1
+        time.sleep(3.5)
+        puller.pull(f"{registry.address}/private/app")
+        assert len(tokens.server.asked) == 2

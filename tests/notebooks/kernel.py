@@ -44,8 +44,11 @@ class Kernel:
         self._manager = manager
         self._client = client
 
-    def run(self, source: str, *, interrupt_when: str = "") -> Cell:
-        """Run a cell; interrupt the kernel once it has written `interrupt_when`."""
+    def run(self, source: str, *, interrupt_when: str = "", answer: str = "") -> Cell:
+        """Run a cell; interrupt the kernel once it has written `interrupt_when`.
+
+        `answer` is typed when the cell asks; without one nobody is there to be asked.
+        """
         cell = Cell()
         waiting = [interrupt_when] if interrupt_when else []
         begin_s = time.monotonic()
@@ -65,7 +68,13 @@ class Kernel:
             elif kind == "error":
                 cell.error, cell.error_name = content["traceback"], content["ename"]
 
-        self._client.execute_interactive(source, output_hook=take, timeout=CELL_TIMEOUT_S)
+        self._client.execute_interactive(
+            source,
+            output_hook=take,
+            timeout=CELL_TIMEOUT_S,
+            allow_stdin=bool(answer),
+            stdin_hook=lambda _: self._client.input(answer),
+        )
         return cell
 
 

@@ -1,6 +1,7 @@
 """The magics in a real kernel, over a real engine and a real registry."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import docker
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from tests.notebooks.kernel import Kernel, running_kernel
 from tests.support.engine import EngineUnderTest
 from tests.support.images import HELLO_TEXT
+from tests.support.passwords import write_htpasswd
+from tests.support.registry import RunningRegistry, running_registry
 
 pytestmark = pytest.mark.notebook
 
@@ -203,3 +206,26 @@ def test_progress_is_a_widget_where_a_kernel_has_a_front_end(engine: EngineUnder
     assert last["type"] == "update_display_data"
     assert ": Pull complete (" in last["data"]["text/plain"]
     assert cell.stdout == ""
+
+
+def test_login_says_what_the_registry_says_and_asks_nobody_who_is_not_there(
+    kernel: Kernel, registry: RunningRegistry, tmp_path: Path
+) -> None:
+    auth = write_htpasswd(tmp_path / "htpasswd", {"ada": "secret"})
+    kernel.run(f"%env DOCKER_CONFIG={tmp_path}")
+    with running_registry(registry.root, auth=auth) as guarded:
+        server = guarded.address
+        wrong = kernel.run(f"%login -u ada -p wrong {server}")
+        nobody = kernel.run(f"%login -u ada {server}")
+        asked = kernel.run(f"%login -u ada {server}", answer="secret")
+        right = kernel.run(f"word = 'secret'\n%login -u ada -p {{word}} {server}")
+        pulled = kernel.run(f"%pull -q {server}/library/hello-world")
+        out = kernel.run(f"%logout {server}")
+
+    assert wrong.error_name == "Unauthorized"
+    assert nobody.error[-1] == (
+        "hint: give -u USER and -p {variable}, or run `dockerlab login` in a terminal"
+    )
+    assert asked.stdout == right.stdout == "Login Succeeded\n"
+    assert pulled.text == f"'{server}/library/hello-world:latest'", pulled.error
+    assert out.stdout == f"Removing login credentials for {server}\n"

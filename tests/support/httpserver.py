@@ -20,6 +20,7 @@ class Asked:
     method: str
     path: str
     headers: dict[str, str]
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +67,12 @@ def running_server(respond: Respond) -> Iterator[ScriptedServer]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            asked = Asked(self.command, self.path, dict(self.headers.items()))
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            asked = Asked(self.command, self.path, dict(self.headers.items()), body)
             scripted.asked.append(asked)
             self._send(respond(asked))
+
+        do_POST = do_GET  # noqa: N815 - http.server looks for this name
 
         def _send(self, reply: Reply) -> None:
             self.send_response(reply.status)

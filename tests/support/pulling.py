@@ -10,8 +10,8 @@ from typing import Any
 from dockerlab.image.content import ContentStore
 from dockerlab.image.layers import FolderLayers
 from dockerlab.image.progress import PullProgress
-from dockerlab.image.registry.auth import Credentials, no_credentials
 from dockerlab.image.registry.connection import Pools
+from dockerlab.image.registry.credential import Credentials, no_credentials
 from dockerlab.image.registry.mirrors import RegistrySettings
 from dockerlab.image.registry.pull import Pulled, pull
 from dockerlab.image.registry.session import Session

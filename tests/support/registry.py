@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +94,7 @@ def running_registry(
     *,
     port: int = 0,
     auth: dict[str, Any] | None = None,
-    tls: dict[str, str] | None = None,
+    tls: Mapping[str, object] | None = None,
 ) -> Iterator[RunningRegistry]:
     """Run a registry over the folder `root` until the block ends.
 
@@ -106,7 +106,7 @@ def running_registry(
         0 chooses a free one.
     auth : dict
         The ``auth`` section of its configuration, None for none.
-    tls : dict
+    tls : Mapping
         The ``http.tls`` section, None for plain HTTP.
     """
     program = find_registry_program()
@@ -253,7 +253,7 @@ def _describe(media_type: str, data: bytes) -> dict[str, Any]:
 
 
 def _configuration(
-    data: Path, address: str, auth: dict[str, Any] | None, tls: dict[str, str] | None
+    data: Path, address: str, auth: dict[str, Any] | None, tls: Mapping[str, object] | None
 ) -> dict[str, Any]:
     config: dict[str, Any] = {
         "version": "0.1",
@@ -268,7 +268,7 @@ def _configuration(
     if auth is not None:
         config["auth"] = auth
     if tls is not None:
-        config["http"]["tls"] = tls
+        config["http"]["tls"] = dict(tls)
     return config
 
 
@@ -287,6 +287,7 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], address: str, log: 
 
 
 def _get_base(address: str) -> None:
+    # A registry with TLS answers this, too: with 400 and a sentence.
     connection = http.client.HTTPConnection(address, timeout=5)
     try:
         connection.request("GET", "/v2/")

@@ -21,7 +21,7 @@ from tests.support.httpserver import Asked, Reply, ScriptedServer, running_serve
 __all__ = ["TokenServer", "running_token_server"]
 
 _ISSUER, _SERVICE = "issuer of the tests", "registry of the tests"
-_LIFE_S = 300
+_TOLD_LIFE_S = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,12 @@ class TokenServer:
 
 @contextmanager
 def running_token_server(
-    folder: Path, *, public: frozenset[str], users: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    public: frozenset[str],
+    users: Mapping[str, str] | None = None,
+    life_s: int = 300,
+    gives_identity: bool = False,
 ) -> Iterator[TokenServer]:
     """Serve tokens until the block ends.
 
@@ -46,6 +51,10 @@ def running_token_server(
         Repositories that anybody may pull.
     users : mapping
         Passwords by user; a user may pull everything.
+    life_s : int
+        Seconds after which the registry refuses a token; the client is told that it lives longer.
+    gives_identity : bool
+        Who asks for one (``offline_token``) gets an identity token, which is good for ever.
     """
     folder.mkdir(parents=True, exist_ok=True)
     key, certificate = folder / "key.pem", folder / "certificate.pem"
@@ -57,21 +66,26 @@ def running_token_server(
         capture_output=True,
     )
 
+    identities = {f"identity of {user}": user for user in users or {}}
+
     def respond(asked: Asked) -> Reply:
-        query = parse_qs(urlsplit(asked.path).query)
+        query = parse_qs(asked.body.decode() or urlsplit(asked.path).query)
         if query.get("service") != [_SERVICE]:
             return Reply(status=400, body=b'{"details":"unknown service"}')
-        user = _user(asked.headers.get("Authorization", ""), users or {})
+        if query.get("grant_type") == ["refresh_token"]:
+            user = identities.get(query["refresh_token"][0])
+        else:
+            user = _user(asked.headers.get("Authorization", ""), users or {})
         if user is None:
             return Reply(status=401, body=b'{"details":"incorrect username or password"}')
         access = [
             grant for scope in query.get("scope", []) for grant in _grants(scope, user, public)
         ]
-        token = _sign(_claims(user, access), key, certificate)
-        return Reply(
-            headers={"Content-Type": "application/json"},
-            body=json.dumps({"token": token, "expires_in": _LIFE_S}).encode(),
-        )
+        token = _sign(_claims(user, access, life_s), key, certificate)
+        answer = {"access_token": token, "token": token, "expires_in": _TOLD_LIFE_S}
+        if user and gives_identity and query.get("offline_token") == ["true"]:
+            answer["refresh_token"] = f"identity of {user}"
+        return Reply(headers={"Content-Type": "application/json"}, body=json.dumps(answer).encode())
 
     with running_server(respond) as server:
         yield TokenServer(
@@ -103,13 +117,13 @@ def _grants(scope: str, user: str, public: frozenset[str]) -> list[dict[str, Any
     return [{"type": kind, "name": name, "actions": [a for a in actions.split(",") if a == "pull"]}]
 
 
-def _claims(user: str, access: list[dict[str, Any]]) -> dict[str, Any]:
+def _claims(user: str, access: list[dict[str, Any]], life_s: int) -> dict[str, Any]:
     now = int(time.time())
     return {
         "iss": _ISSUER,
         "aud": _SERVICE,
         "sub": user,
-        "exp": now + _LIFE_S,
+        "exp": now + life_s,
         "nbf": now - 10,
         "iat": now,
         "jti": str(time.monotonic_ns()),

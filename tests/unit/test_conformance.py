@@ -13,6 +13,7 @@ from dockerlab.daemon.routes import (
     events,
     images,
     networks,
+    registries,
     streams,
     system,
     unsupported,
@@ -22,8 +23,19 @@ from dockerlab.daemon.routes import exec as execs
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 ROW = re.compile(r"^\| `(GET|POST|PUT|DELETE|HEAD) (/[^`]*)` \| (\w+)", re.MULTILINE)
 # In the order of daemon.app: what is refused stands before names in the same place.
-TABLES = (unsupported, system, containers, streams, execs, images, events, networks, dockerlab)
-REFUSING = {unsupported.UnsupportedHandler, unsupported.Login}
+TABLES = (
+    unsupported,
+    system,
+    containers,
+    streams,
+    execs,
+    images,
+    events,
+    networks,
+    registries,
+    dockerlab,
+)
+REFUSING = {unsupported.UnsupportedHandler}
 
 
 def _rows() -> list[tuple[str, str, str]]:

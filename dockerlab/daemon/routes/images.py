@@ -6,8 +6,16 @@ from http import HTTPStatus
 from dockerlab.daemon.handler import ApiHandler, message_of
 from dockerlab.daemon.jsonstream import Stream
 from dockerlab.daemon.shapes import image as shape
+from dockerlab.daemon.shapes.registry import credential_from_header
 from dockerlab.engine.image import PullProgress
-from dockerlab.errors import DockerlabError, InvalidArgument, Unsupported
+from dockerlab.engine.registry import Credential
+from dockerlab.errors import (
+    DockerlabError,
+    EngineFailure,
+    InvalidArgument,
+    Unauthorized,
+    Unsupported,
+)
 
 __all__ = ["ROUTES"]
 
@@ -23,12 +31,15 @@ class ImageCreate(ApiHandler):
         if query.text("fromSrc"):
             raise Unsupported("importing an image is not supported by this version of dockerlab")
         reference = _with_tag(query.text("fromImage"), query.text("tag"))
-        await self.while_connected(self._pull(reference, query.text("platform")))
+        credential = credential_from_header(self.request.headers.get("X-Registry-Auth", ""))
+        await self.while_connected(self._pull(reference, query.text("platform"), credential))
 
-    async def _pull(self, reference: str, platform: str) -> None:
+    async def _pull(self, reference: str, platform: str, credential: Credential | None) -> None:
         pending = _Pending()
         work = asyncio.ensure_future(
-            self.engine.pulls.pull(reference, platform=platform, emit=pending.add)
+            self.engine.pulls.pull(
+                reference, platform=platform, emit=pending.add, credential=credential
+            )
         )
         work.add_done_callback(lambda _: pending.close())
         stream = Stream(self)
@@ -43,6 +54,10 @@ class ImageCreate(ApiHandler):
                     await stream.write_json(shape.progress_line(progress))
             await work
         except DockerlabError as exc:
+            if not is_begun and isinstance(exc, Unauthorized):
+                # dockerd's status. At 401 the docker client asks for a password, and for ever where
+                # nobody can answer.
+                raise EngineFailure(exc.message, exc.hint) from exc
             if not is_begun:
                 raise
             # The status is sent already (Engine API, CreateImageInfo, error).

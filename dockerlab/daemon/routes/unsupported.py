@@ -41,26 +41,8 @@ class UnsupportedHandler(ApiHandler):
         self.get(what)
 
 
-class Login(ApiHandler):
-    """``POST /auth``."""
-
-    def post(self) -> None:
-        """Refuse.
-
-        Raises
-        ------
-        Unsupported
-            Always.
-        """
-        raise Unsupported(
-            "logging in to a registry is not supported by this version of dockerlab",
-            hint="images are pulled anonymously",
-        )
-
-
 # These stand before the routes with a name in the same place, so that "create" is no network.
 ROUTES = (
-    (r"/auth", Login),
     (rf"/containers/[^/]+/(?P<what>{_CONTAINER_VERBS})", UnsupportedHandler),
     (r"/images/(?P<what>search|load|get|prune)", UnsupportedHandler),
     (r"/images/.+/(?P<what>push|get)", UnsupportedHandler),

@@ -17,10 +17,17 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from dockerlab.errors import Forbidden, Unauthorized, Unavailable
+from dockerlab.image.registry.credential import Credential, Credentials, no_credentials
 from dockerlab.image.registry.mirrors import Endpoint, is_loopback
-from dockerlab.image.registry.transport import Broken, Transport, describe_errors, read_limited
+from dockerlab.image.registry.transport import (
+    Answer,
+    Broken,
+    Transport,
+    describe_errors,
+    read_limited,
+)
 
-__all__ = ["Access", "Challenge", "Credentials", "no_credentials", "parse_challenges"]
+__all__ = ["Access", "Challenge", "parse_challenges"]
 
 _MAX_TOKEN_BYTES = 256 << 10
 _OK = 200
@@ -28,6 +35,7 @@ _OK = 200
 _DEFAULT_LIFE_S = 60.0
 # A token that ends while a request is on its way is of no use.
 _MARGIN_S = 5.0
+_CLIENT_ID = "dockerlab"
 
 # RFC 9110, 11.6.1: schemes and their parameters, all separated by commas.
 _PART = re.compile(
@@ -37,9 +45,6 @@ _PART = re.compile(
     )""",
     re.VERBOSE,
 )
-
-# Name of a registry -> user and password, or None.
-Credentials = Callable[[str], "tuple[str, str] | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +58,8 @@ class Challenge:
 class _Token(msgspec.Struct, frozen=True):
     token: str = ""
     access_token: str = ""
+    refresh_token: str = ""
     expires_in: float = _DEFAULT_LIFE_S
-
-
-def no_credentials(registry: str) -> "tuple[str, str] | None":
-    """Know no credentials for any registry."""
-    del registry
-    return None
 
 
 def parse_challenges(header: str) -> list[Challenge]:
@@ -133,54 +133,136 @@ class Access:
         Unauthorized
             The registry wants credentials, or refuses those that there are.
         Forbidden
-            The realm is at an address where nothing may be sent.
+            The realm is at an address where nothing, or no credentials may be sent.
         """
         with self._lock:
             self._known.pop((endpoint.url, repository), None)
-        for offered in parse_challenges(challenge):
-            if offered.scheme == "bearer" and "realm" in offered.parameters:
-                value, life_s = self._fetch_token(endpoint, repository, offered, stop)
-                break
-            if offered.scheme == "basic" and (known := self._credentials(endpoint.registry)):
-                value, life_s = _basic(*known), float("inf")
-                break
+        offered = _choose(challenge, endpoint, self._credential(endpoint))
+        if offered.scheme == "bearer":
+            scope = {"scope": f"repository:{repository}:pull"}
+            token = self._fetch_token(endpoint, offered, scope, stop)
+            value, life_s = _bearer(token), max(token.expires_in, _DEFAULT_LIFE_S)
         else:
-            raise Unauthorized(
-                f'"{endpoint.registry}" wants a user and a password', "log in to the registry first"
-            )
+            value, life_s = self._own_word(endpoint, offered), float("inf")
         with self._lock:
             self._known[endpoint.url, repository] = (value, self._clock() + life_s - _MARGIN_S)
         return {"Authorization": value}
 
+    def log_in(
+        self, endpoint: Endpoint, challenge: str, stop: threading.Event
+    ) -> tuple[dict[str, str], str]:
+        """Meet the challenge of the registry's root, for no repository.
+
+        Returns
+        -------
+        dict
+            The header for the request that shows whether the credentials are good.
+        str
+            An identity token to keep in place of the password; '' when the realm gives none.
+
+        Raises
+        ------
+        Unauthorized, Forbidden
+            As `answer`.
+        """
+        credential = self._credential(endpoint)
+        if credential is None:
+            raise Unauthorized(f'"{endpoint.registry}" wants a user and a password')
+        offered = _choose(challenge, endpoint, credential)
+        if offered.scheme != "bearer":
+            return {"Authorization": self._own_word(endpoint, offered)}, ""
+        wish = {"offline_token": "true", "client_id": _CLIENT_ID}
+        token = self._fetch_token(endpoint, offered, wish, stop)
+        return {"Authorization": _bearer(token)}, token.refresh_token
+
+    def _credential(self, endpoint: Endpoint) -> Credential | None:
+        """Return what this endpoint may be shown; a mirror is somebody else."""
+        return None if endpoint.is_mirror else (self._credentials(endpoint.registry) or None)
+
+    def _own_word(self, endpoint: Endpoint, offered: Challenge) -> str:
+        """Return what the registry itself is shown: its own token, or user and password."""
+        known = self._credential(endpoint)
+        if known is None:
+            raise _wants_credentials(endpoint)
+        return _basic(known) if offered.scheme == "basic" else f"Bearer {known.registry_token}"
+
     def _fetch_token(
-        self, endpoint: Endpoint, repository: str, challenge: Challenge, stop: threading.Event
-    ) -> tuple[str, float]:
-        """Ask the realm; return the header's value and how many seconds it lives."""
+        self,
+        endpoint: Endpoint,
+        challenge: Challenge,
+        wish: dict[str, str],
+        stop: threading.Event,
+    ) -> _Token:
+        """Ask the realm for a token."""
         realm = challenge.parameters["realm"]
         _check_realm(realm, endpoint)
-        query = {"scope": f"repository:{repository}:pull"}
+        known = self._credential(endpoint)
+        if known is not None:
+            _check_confidant(realm, endpoint)
+        query = dict(wish)
         if service := challenge.parameters.get("service"):
             query["service"] = service
-        known = self._credentials(endpoint.registry)
-        headers = {"Authorization": _basic(*known)} if known else {}
-        url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}"
-        answer = self._transport.get(url, headers, verifies=endpoint.verifies, stop=stop)
+        verifies = endpoint.verifies or not _is_same_place(realm, endpoint)
+        if known is not None and known.identity_token:
+            # RFC 6749, 6; distribution, "OAuth2 token authentication".
+            form = query | {
+                "grant_type": "refresh_token",
+                "refresh_token": known.identity_token,
+                "client_id": _CLIENT_ID,
+            }
+            answer = self._transport.post_form(realm, form, verifies=verifies, stop=stop)
+        else:
+            headers = {"Authorization": _basic(known)} if known else {}
+            query |= {"account": known.username} if known else {}
+            url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}"
+            answer = self._transport.get(url, headers, verifies=verifies, stop=stop)
         if answer.status != _OK:
-            raise Unauthorized(f'no access to "{endpoint.registry}": {describe_errors(answer)}')
-        try:
-            data = read_limited(answer, _MAX_TOKEN_BYTES, "the token")
-            token = msgspec.json.decode(data, type=_Token)
-        except (msgspec.MsgspecError, RecursionError, Broken) as exc:
-            raise Unavailable(f'"{urlsplit(realm).netloc}" gives no token: {exc}') from exc
-        text = token.token or token.access_token
-        if not text or not text.isascii() or not text.isprintable():
-            raise Unavailable(f'"{urlsplit(realm).netloc}" gives no token')
-        return f"Bearer {text}", max(token.expires_in, _DEFAULT_LIFE_S)
+            raise Unauthorized(
+                f'no access to "{endpoint.registry}": unauthorized: {describe_errors(answer)}',
+                "log in to the registry again" if known else "log in to the registry first",
+            )
+        return _read_token(answer, urlsplit(realm).netloc)
 
 
-def _basic(user: str, password: str) -> str:
+def _choose(challenge: str, endpoint: Endpoint, credential: Credential | None) -> Challenge:
+    """Return the challenge to meet: the first that we can."""
+    for offered in parse_challenges(challenge):
+        if offered.scheme == "bearer" and credential is not None and credential.registry_token:
+            return Challenge("registry token", {})
+        if offered.scheme == "bearer" and "realm" in offered.parameters:
+            return offered
+        if offered.scheme == "basic" and credential is not None and credential.username:
+            return offered
+    raise _wants_credentials(endpoint)
+
+
+def _wants_credentials(endpoint: Endpoint) -> Unauthorized:
+    return Unauthorized(
+        f'"{endpoint.registry}" wants a user and a password: no basic auth credentials',
+        "log in to the registry first",
+    )
+
+
+def _read_token(answer: Answer, host: str) -> _Token:
+    try:
+        data = read_limited(answer, _MAX_TOKEN_BYTES, "the token")
+        token = msgspec.json.decode(data, type=_Token)
+    except (msgspec.MsgspecError, RecursionError, Broken) as exc:
+        raise Unavailable(f'"{host}" gives no token: {exc}') from exc
+    text = token.token or token.access_token
+    if not text or not text.isascii() or not text.isprintable():
+        raise Unavailable(f'"{host}" gives no token')
+    return token
+
+
+def _bearer(token: _Token) -> str:
+    return f"Bearer {token.token or token.access_token}"
+
+
+def _basic(credential: Credential) -> str:
     """Return the value of RFC 7617."""
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
+    words = f"{credential.username}:{credential.password}"
+    return "Basic " + base64.b64encode(words.encode()).decode("ascii")
 
 
 def _check_realm(realm: str, endpoint: Endpoint) -> None:
@@ -198,3 +280,25 @@ def _check_realm(realm: str, endpoint: Endpoint) -> None:
         is_allowed = host == registry_host or (is_loopback(host) and is_loopback(registry_host))
     if not is_allowed or not host or parts.username:
         raise Forbidden(f'"{endpoint.registry}" sends us to "{realm[:200]}" for a token: refused')
+
+
+def _check_confidant(realm: str, endpoint: Endpoint) -> None:
+    """Refuse realms that may not see the credentials of a registry.
+
+    Another host may, if the registry itself says so and has shown who it is; Docker Hub's tokens
+    come from auth.docker.io. Whoever stands between us and a registry that was not verified could
+    name any.
+    """
+    if _is_same_place(realm, endpoint) or (endpoint.verifies and not endpoint.is_plain):
+        return
+    raise Forbidden(
+        f'"{endpoint.registry}" asks for its credentials to be sent to "{urlsplit(realm).netloc}", '
+        "and is not verified by TLS: refused",
+        f"give it TLS and put its authority into certs.d/{endpoint.registry}/ca.crt",
+    )
+
+
+def _is_same_place(realm: str, endpoint: Endpoint) -> bool:
+    """Tell whether a realm is on the registry's own host."""
+    host, registry_host = (urlsplit(url).hostname or "" for url in (realm, endpoint.url))
+    return host == registry_host or (is_loopback(host) and is_loopback(registry_host))

@@ -8,14 +8,16 @@ both fit into one bound. Requests are in `transport`.
 import ipaddress
 import queue
 import socket
-import ssl
 import threading
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from dockerlab.image.registry.certificates import Certificates, TlsFiles
 
 __all__ = ["CONNECT_TIMEOUT_S", "Pools"]
 
@@ -84,6 +86,8 @@ class Pools:
         Seconds for the name look-up and all attempts to connect together.
     read_timeout_s : float
         Seconds without a byte after which an answer counts as broken off.
+    certificates : Certificates, optional
+        The servers' own authorities, and what they are shown.
     """
 
     def __init__(
@@ -91,16 +95,17 @@ class Pools:
         *,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
         read_timeout_s: float = _READ_TIMEOUT_S,
+        certificates: Certificates | None = None,
     ) -> None:
-        options: dict[str, Any] = {
+        self._options: dict[str, Any] = {
             "maxsize": _CONNECTIONS_A_HOST,
             "timeout": urllib3.Timeout(connect=connect_timeout_s, read=read_timeout_s),
             "retries": False,
         }
-        self._verified = urllib3.PoolManager(**options)
-        self._verified.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
-        self._unverified = urllib3.PoolManager(**options, ssl_context=_trusting_context())
-        self._unverified.pool_classes_by_scheme = {"http": _PlainPool, "https": _UnverifiedPool}
+        self._certificates = certificates or Certificates()
+        self._lock = threading.Lock()
+        # By whether they verify and, where a server has certificates of its own, the server.
+        self._managers: dict[tuple[bool, str], urllib3.PoolManager] = {}
 
     def get(
         self, url: str, headers: dict[str, str], *, verifies: bool = True
@@ -111,27 +116,56 @@ class Pools:
         ------
         urllib3.exceptions.HTTPError
             No connection, no answer, or not one of HTTP.
+        InvalidArgument
+            A certificate for this server cannot be used.
         """
-        manager = self._verified if verifies else self._unverified
-        return manager.request(
+        return self._manager(url, verifies=verifies).request(
             "GET", url, headers=headers, redirect=False, preload_content=False, decode_content=False
         )
 
+    def post(
+        self, url: str, headers: dict[str, str], body: bytes, *, verifies: bool = True
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a POST; otherwise as `get`."""
+        return self._manager(url, verifies=verifies).request(
+            "POST",
+            url,
+            body=body,
+            headers=headers,
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+        )
+
+    def _manager(self, url: str, *, verifies: bool) -> urllib3.PoolManager:
+        """Return the manager whose TLS is right for an address."""
+        parts = urlsplit(url)
+        files = self._certificates.find(parts.netloc) if parts.scheme == "https" else TlsFiles()
+        key = (verifies, parts.netloc if files != TlsFiles() else "")
+        with self._lock:
+            if key not in self._managers:
+                self._managers[key] = self._make_manager(files, verifies=verifies)
+            return self._managers[key]
+
+    def _make_manager(self, files: TlsFiles, *, verifies: bool) -> urllib3.PoolManager:
+        options = self._options
+        if not verifies or files != TlsFiles():
+            options = options | {"ssl_context": files.context(verifies=verifies)}
+        manager = urllib3.PoolManager(**options)
+        tls = _TlsPool if verifies else _UnverifiedPool
+        manager.pool_classes_by_scheme = {"http": _PlainPool, "https": tls}
+        return manager
+
     def close(self) -> None:
         """Close all idle connections."""
-        for manager in (self._verified, self._unverified):
+        with self._lock:
+            managers = list(self._managers.values())
+        for manager in managers:
             # `clear` alone leaves the sockets to the garbage collector.
             for key in manager.pools.keys():  # noqa: SIM118 - it has no iterator, being for threads
                 if pool := manager.pools.get(key):
                     pool.close()
             manager.clear()
-
-
-def _trusting_context() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _connect(connection: HTTPConnection) -> socket.socket:

@@ -5,6 +5,7 @@ Decisions only; `connection` opens the sockets.
 
 import ipaddress
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from dockerlab.errors import InvalidArgument, Unavailable
@@ -31,11 +32,14 @@ class RegistrySettings:
         ``host[:port]`` of registries without TLS or without a valid certificate.
     hub_address : str
         ``host:port`` of the embedded registry; empty while it does not run.
+    certificate_folders : tuple of Path
+        Folders as Docker's ``certs.d``; see `certificates`.
     """
 
     mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     hub_address: str = ""
+    certificate_folders: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +69,23 @@ class Endpoint:
         return self.url.startswith("http://")
 
 
-def endpoints(registry: str, settings: RegistrySettings) -> tuple[Endpoint, ...]:
+def endpoints(
+    registry: str, settings: RegistrySettings, *, has_authority: bool = False
+) -> tuple[Endpoint, ...]:
     """Return the endpoints for a registry in the order in which they are asked.
 
     Loopback is asked over plain HTTP first: nobody can listen there who could not read our memory.
     Elsewhere plain HTTP is used only for registries that the user called insecure.
+
+    Parameters
+    ----------
+    registry : str
+        Its name in references.
+    settings : RegistrySettings
+        What the user configured.
+    has_authority : bool
+        The user gave the authority that signs this registry's certificate: on loopback, too, it is
+        asked over TLS only, and has to show one.
 
     Raises
     ------
@@ -86,7 +102,7 @@ def endpoints(registry: str, settings: RegistrySettings) -> tuple[Endpoint, ...]
         own = Endpoint(url=_DOCKER_HUB_URL, registry=registry)
         return (*(_mirror(text, settings) for text in settings.mirrors), own)
     plain = Endpoint(url=f"http://{registry}", registry=registry)
-    if is_loopback(_host_of(registry)):
+    if is_loopback(_host_of(registry)) and not has_authority:
         return (plain, Endpoint(url=f"https://{registry}", registry=registry, verifies=False))
     if registry in settings.insecure_registries:
         return (Endpoint(url=f"https://{registry}", registry=registry, verifies=False), plain)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
@@ -22,8 +23,12 @@ from dockerlab.errors import (
     Unauthorized,
     Unavailable,
 )
-from dockerlab.image.registry.auth import Access, Credentials, no_credentials, parse_challenges
+from dockerlab.image.registry.auth import Access, parse_challenges
+from dockerlab.image.registry.certificates import Certificates
+from dockerlab.image.registry.connection import Pools
+from dockerlab.image.registry.credential import Credentials, no_credentials
 from dockerlab.image.registry.mirrors import Endpoint, RegistrySettings, endpoints
+from dockerlab.image.registry.ratelimit import RateLimit, parse_rate_limit
 from dockerlab.image.registry.refusals import Refusal, refusal_error
 from dockerlab.image.registry.transport import (
     MAX_ATTEMPTS,
@@ -61,7 +66,19 @@ class FetchedManifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Session:
-    """What pulls share: connections and tokens. Threads may use one together."""
+    """What pulls share: connections and tokens. Threads may use one together.
+
+    Parameters
+    ----------
+    settings : RegistrySettings
+        What the user configured.
+    credentials : callable
+        What a registry is to be shown.
+    transport : Transport, optional
+        Sends the requests, in place of one with the settings' certificates.
+    keep : callable
+        Is given what registries say of limits, in whichever thread hears it.
+    """
 
     def __init__(
         self,
@@ -69,10 +86,13 @@ class Session:
         *,
         credentials: Credentials = no_credentials,
         transport: Transport | None = None,
+        keep: Callable[[RateLimit], None] | None = None,
     ) -> None:
         self._settings = settings
-        self._transport = transport or Transport()
+        self._certificates = Certificates(settings.certificate_folders)
+        self._transport = transport or Transport(Pools(certificates=self._certificates))
         self._access = Access(self._transport, credentials)
+        self._keep = keep
 
     def repository(self, reference: Reference, stop: threading.Event) -> "Repository":
         """Return the repository of a reference; no request is made yet.
@@ -84,8 +104,9 @@ class Session:
         stop : Event
             Set: whatever waits gives up and raises Cancelled.
         """
-        where = endpoints(reference.registry, self._settings)
-        return Repository(reference, where, self._transport, self._access, stop)
+        has_authority = bool(self._certificates.find(reference.registry).authorities)
+        where = endpoints(reference.registry, self._settings, has_authority=has_authority)
+        return Repository(reference, where, self._transport, self._access, stop, self._keep)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -140,8 +161,10 @@ class Repository:
         transport: Transport,
         access: Access,
         stop: threading.Event,
+        keep: Callable[[RateLimit], None] | None = None,
     ) -> None:
         self._reference = reference
+        self._keep = keep
         self._endpoints = where
         self._transport = transport
         self._access = access
@@ -290,25 +313,37 @@ class Repository:
     def _get(self, endpoint: Endpoint, url: str, headers: dict[str, str]) -> Answer:
         """Ask one endpoint, meeting its challenge if it has one; return a good answer."""
         repository = self._reference.repository
-        attempts = 1 if endpoint.is_mirror else MAX_ATTEMPTS
         sent = headers | self._access.header(endpoint, repository)
         begin_s = time.monotonic()
-        answer = self._transport.get(
-            url, sent, verifies=endpoint.verifies, stop=self._stop, attempts=attempts
-        )
+        answer = self._ask(endpoint, url, sent)
         challenge = answer.headers.get("WWW-Authenticate", "")
         if answer.status == _UNAUTHORIZED and challenge:
             answer.close()
             sent = headers | self._access.answer(endpoint, repository, challenge, self._stop)
             begin_s = time.monotonic()
-            answer = self._transport.get(
-                url, sent, verifies=endpoint.verifies, stop=self._stop, attempts=attempts
-            )
+            answer = self._ask(endpoint, url, sent)
         if answer.status not in (_OK, _PARTIAL):
             raise self._refusal(answer, endpoint, is_manifest="/manifests/" in url)
         if self.ready_s is None:
             self.ready_s = max(begin_s, connected_at(answer))
         return answer
+
+    def _ask(self, endpoint: Endpoint, url: str, headers: dict[str, str]) -> Answer:
+        def notice(answer: Answer) -> None:
+            """Keep what a head says of limits."""
+            seen_at = datetime.now(UTC)
+            limit = parse_rate_limit(endpoint.registry, answer.headers, seen_at)
+            if self._keep is not None and limit is not None and "/manifests/" in url:
+                self._keep(limit)
+
+        return self._transport.get(
+            url,
+            headers,
+            verifies=endpoint.verifies,
+            stop=self._stop,
+            attempts=1 if endpoint.is_mirror else MAX_ATTEMPTS,
+            notice=notice,
+        )
 
     def _refusal(self, answer: Answer, endpoint: Endpoint, *, is_manifest: bool) -> DockerlabError:
         challenges = parse_challenges(answer.headers.get("WWW-Authenticate", ""))

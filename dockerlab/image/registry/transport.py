@@ -4,11 +4,13 @@ Knows HTTP but not what is fetched (`session`) and not how access is granted (`a
 """
 
 import random
+import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import msgspec
 import urllib3
@@ -38,7 +40,7 @@ __all__ = [
 
 MAX_ATTEMPTS = 5
 
-_USER_AGENT = "dockerlab"
+_HEADERS = {"User-Agent": "dockerlab", "Accept-Encoding": "identity"}
 _MAX_REDIRECTS = 5
 _MAX_ERROR_BYTES = 64 << 10
 _MAX_SHOWN_CHARACTERS = 300
@@ -65,8 +67,12 @@ class _Errors(msgspec.Struct, frozen=True):
     details: str = ""
 
 
+def _ignore(_answer: Answer) -> None:
+    """Notice nothing."""
+
+
 class Transport:
-    """Sends GET requests; threads may share it."""
+    """Sends requests; threads may share it."""
 
     def __init__(
         self,
@@ -87,6 +93,7 @@ class Transport:
         verifies: bool = True,
         stop: threading.Event,
         attempts: int = MAX_ATTEMPTS,
+        notice: Callable[[Answer], None] = _ignore,
     ) -> Answer:
         """Return the answer to a request, with the body unread and any status but a busy one.
 
@@ -100,6 +107,8 @@ class Transport:
             Ends waiting.
         attempts : int
             How often a busy or breaking server is asked.
+        notice : callable
+            Is shown the head of every answer, busy ones too.
 
         Raises
         ------
@@ -110,9 +119,35 @@ class Transport:
         Cancelled
             `stop` was set.
         """
+
+        def send() -> Answer:
+            """Ask once."""
+            answer = self._follow(url, headers, verifies=verifies)
+            notice(answer)
+            return answer
+
+        return self._insist(send, url, stop, attempts)
+
+    def post_form(
+        self, url: str, fields: Mapping[str, str], *, verifies: bool = True, stop: threading.Event
+    ) -> Answer:
+        """Send a form, which goes to this address and never on to another; otherwise as `get`."""
+
+        def send() -> Answer:
+            """Ask once."""
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            body = urlencode(fields).encode("ascii")
+            with _errors_of(url):
+                return self._pools.post(url, _HEADERS | headers, body, verifies=verifies)
+
+        return self._insist(send, url, stop, MAX_ATTEMPTS)
+
+    def _insist(
+        self, send: Callable[[], Answer], url: str, stop: threading.Event, attempts: int
+    ) -> Answer:
         for attempt in range(1, attempts + 1):
             try:
-                answer = self._follow(url, headers, verifies=verifies)
+                answer = send()
             except Broken as exc:
                 if attempt == attempts:
                     raise Unavailable(f'"{host_of(url)}" breaks off: {exc}') from exc
@@ -159,7 +194,8 @@ class Transport:
     def _follow(self, url: str, headers: dict[str, str], *, verifies: bool) -> Answer:
         origin = urlsplit(url)[:2]
         for _ in range(_MAX_REDIRECTS):
-            answer = self._get_once(url, headers, verifies=verifies)
+            with _errors_of(url):
+                answer = self._pools.get(url, _HEADERS | headers, verifies=verifies)
             location = answer.headers.get("Location")
             if answer.status not in _REDIRECTS or not location:
                 return answer
@@ -173,23 +209,6 @@ class Transport:
             url = target
         raise Unavailable(f'"{host_of(url)}" redirects in a circle')
 
-    def _get_once(self, url: str, headers: dict[str, str], *, verifies: bool) -> Answer:
-        try:
-            return self._pools.get(
-                url,
-                {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"} | headers,
-                verifies=verifies,
-            )
-        except (NewConnectionError, ConnectTimeoutError) as exc:
-            raise RegistryUnreachable(f'cannot reach "{host_of(url)}": {_reason(exc)}') from exc
-        except SSLError as exc:
-            raise RegistryUnreachable(
-                f'cannot reach "{host_of(url)}" over TLS: {exc}',
-                "a registry without TLS must be listed in insecure-registries of config.toml",
-            ) from exc
-        except HTTPError as exc:
-            raise Broken(str(exc)) from exc
-
     def _retry_after(self, answer: Answer) -> float:
         """Return the seconds that the server asks us to wait (RFC 9110, 10.2.3), or 0."""
         text = answer.headers.get("Retry-After", "")
@@ -199,6 +218,36 @@ class Transport:
             return max(0.0, parsedate_to_datetime(text).timestamp() - self._wall_clock())
         except ValueError:
             return 0.0
+
+
+@contextmanager
+def _errors_of(url: str) -> Iterator[None]:
+    """Turn urllib3's errors into ours."""
+    try:
+        yield
+    except (NewConnectionError, ConnectTimeoutError) as exc:
+        raise RegistryUnreachable(f'cannot reach "{host_of(url)}": {_reason(exc)}') from exc
+    except SSLError as exc:
+        raise RegistryUnreachable(
+            f'cannot reach "{host_of(url)}" over TLS: {exc}',
+            _tls_hint(host_of(url), exc),
+        ) from exc
+    except HTTPError as exc:
+        raise Broken(str(exc)) from exc
+
+
+def _tls_hint(host: str, error: SSLError) -> str:
+    """Return what to do about a failed handshake, by who it was that refused."""
+    cause = error.args[0] if error.args else None
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            f"put its authority into certs.d/{host}/ca.crt, or list it in insecure-registries of "
+            "config.toml"
+        )
+    # An alert is the server's word (RFC 8446, 6.2).
+    if "ALERT" in (getattr(cause, "reason", "") or ""):
+        return f"put what it wants to be shown into certs.d/{host}/client.cert and client.key"
+    return "a registry without TLS must be listed in insecure-registries of config.toml"
 
 
 def connected_at(answer: Answer) -> float:

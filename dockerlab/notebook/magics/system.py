@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from dockerlab.client.doctor import examine_host
+from dockerlab.client.limits import describe_limits
 from dockerlab.client.refusals import engine_errors
 from dockerlab.client.session import Session, fetch_status
 from dockerlab.errors import ContainerNotFound, InvalidArgument, NotFound
@@ -91,6 +92,7 @@ def _own_facts(session: Session) -> EngineFacts:
             ),
             "images": status["images"],
         }
+        | ({"rate limits": "; ".join(limits)} if (limits := describe_limits(status)) else {})
     )
 
 

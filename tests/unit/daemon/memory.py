@@ -33,6 +33,7 @@ from dockerlab.engine.event import Event
 from dockerlab.engine.exec import Exec, ExecConfig
 from dockerlab.engine.image import Image, ImageHistory, ImageRemoval, PullProgress
 from dockerlab.engine.log import LogQuery, LogRecord
+from dockerlab.engine.registry import Credential, RateLimit
 from dockerlab.engine.system import EngineInfo
 from dockerlab.oci.digest import Digest
 from dockerlab.oci.imageconfig import ImageConfig, RootFS, RunConfig
@@ -374,11 +375,18 @@ class MemoryImages:
 class MemoryPulls:
     def __init__(self, images: MemoryImages) -> None:
         self._images = images
+        self.shown: list[Credential | None] = []
         self.is_cancelled = asyncio.Event()
 
     async def pull(
-        self, reference: str, *, platform: str, emit: Callable[[PullProgress], None]
+        self,
+        reference: str,
+        *,
+        platform: str,
+        emit: Callable[[PullProgress], None],
+        credential: Credential | None = None,
     ) -> None:
+        self.shown.append(credential)
         name = reference.removeprefix("docker.io/library/").removesuffix(":latest")
         if name == "nowhere":
             raise errors.ManifestNotFound("manifest for nowhere:latest not found")
@@ -402,6 +410,27 @@ class MemoryPulls:
         self._images.get(name)
         return [
             Phase(phase="download", layer="sha256:a", begin_s=2.0, duration_s=0.5, size_bytes=7)
+        ]
+
+
+class MemoryRegistries:
+    """One registry that knows ada, and that has said what it still gives."""
+
+    async def log_in(self, server: str, credential: Credential) -> str:
+        if (credential.username, credential.password) != ("ada", "secret"):
+            raise errors.Unauthorized(f'cannot log in to "{server}": unauthorized')
+        return "identity" if server == "realm.example" else ""
+
+    def rate_limits(self) -> List[RateLimit]:
+        return [
+            RateLimit(
+                registry="docker.io",
+                limit=100,
+                remaining=76,
+                window_s=21600,
+                source="192.0.2.1",
+                seen_at=NOW,
+            )
         ]
 
 
@@ -484,6 +513,7 @@ class MemoryEngine:
     def __init__(self) -> None:
         self.images = MemoryImages()
         self.pulls = MemoryPulls(self.images)
+        self.registries = MemoryRegistries()
         self.events = MemoryEvents()
         self.containers = MemoryContainers(self)
         self.execs = MemoryExecs(self)

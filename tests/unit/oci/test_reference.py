@@ -3,7 +3,7 @@
 import pytest
 
 from dockerlab.errors import BadReference
-from dockerlab.oci.reference import is_image_id, parse_reference
+from dockerlab.oci.reference import is_image_id, parse_reference, parse_registry
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -94,3 +94,24 @@ def test_a_digest_wins_over_a_tag() -> None:
 @pytest.mark.parametrize(("text", "answer"), [("ab12", True), (DIGEST, True), ("abz", False)])
 def test_image_ids_are_told_from_names(text: str, answer: bool) -> None:  # noqa: FBT001
     assert is_image_id(text) is answer
+
+
+@pytest.mark.parametrize(
+    ("text", "registry"),
+    [
+        ("", "docker.io"),
+        ("index.docker.io", "docker.io"),
+        ("https://index.docker.io/v1/", "docker.io"),
+        (" LAB:5000 ", "lab:5000"),
+        ("http://lab:5000", "lab:5000"),
+        ("[::1]:5000", "[::1]:5000"),
+    ],
+)
+def test_registries_have_one_name(text: str, registry: str) -> None:
+    assert parse_registry(text) == registry
+
+
+@pytest.mark.parametrize("text", ["a b", "user@lab", "ftp://lab", "lab:port", "lab?x", ".."])
+def test_what_is_no_registry_is_refused(text: str) -> None:
+    with pytest.raises(BadReference, match="invalid registry"):
+        parse_registry(text)

@@ -43,8 +43,8 @@ def test_an_error_after_the_first_line_is_a_line(daemon: Daemon) -> None:
 
 
 def test_a_fault_of_ours_after_the_first_line_does_not_look_like_an_end(daemon: Daemon) -> None:
-    async def pull(reference: str, *, platform: str, emit: Any) -> None:
-        del reference, platform
+    async def pull(reference: str, *, platform: str, emit: Any, credential: Any = None) -> None:
+        del reference, platform, credential
         emit(PullProgress(status="Pulling from library/x", id="latest"))
         await asyncio.sleep(0.05)
         raise ValueError("nobody foresaw this")
@@ -62,7 +62,7 @@ def test_a_client_that_leaves_ends_its_pull(daemon: Daemon) -> None:
 
 
 def test_of_many_numbers_a_slow_client_gets_the_newest(daemon: Daemon) -> None:
-    async def pull(reference: str, *, platform: str, emit: Any) -> None:
+    async def pull(reference: str, *, platform: str, emit: Any, credential: Any = None) -> None:
         for current in range(10_000):
             emit(PullProgress(status="Downloading", id="a", current=current, total=10_000))
         emit(PullProgress(status="Pull complete", id="a"))
@@ -88,7 +88,7 @@ def test_import_and_nothing_at_all_are_refused(daemon: Daemon) -> None:
 def test_a_tag_that_is_a_digest_stands_behind_an_at_sign(daemon: Daemon) -> None:
     seen: list[str] = []
 
-    async def pull(reference: str, *, platform: str, emit: Any) -> None:
+    async def pull(reference: str, *, platform: str, emit: Any, credential: Any = None) -> None:
         seen.append(f"{reference} {platform}")
 
     daemon.engine.pulls.pull = pull  # type: ignore[method-assign]

@@ -19,7 +19,6 @@ from tests.unit.daemon.conftest import Daemon
         ("POST", "/images/a/b/push", "push"),
         ("POST", "/build", "build"),
         ("POST", "/commit", "commit"),
-        ("POST", "/auth", "logging in"),
         ("POST", "/networks/create", "networks/create"),
         ("POST", "/networks/none/connect", "connect"),
         ("POST", "/volumes/create", "volumes/create"),

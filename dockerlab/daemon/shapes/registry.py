@@ -1,0 +1,67 @@
+"""Credentials as clients send them: the header X-Registry-Auth and the body of ``POST /auth``."""
+
+import base64
+import binascii
+from typing import Any
+
+import msgspec
+
+from dockerlab.engine.registry import Credential
+from dockerlab.errors import InvalidArgument
+
+__all__ = ["credential", "credential_from_header", "login_answer", "server_address"]
+
+_TO_URL_ALPHABET = str.maketrans("+/", "-_")
+
+
+def credential_from_header(text: str) -> Credential | None:
+    """Decode the header; None when it says nothing.
+
+    Raises
+    ------
+    InvalidArgument
+        It is not base64 of a JSON object. What it is, is not repeated: it may be a secret.
+
+    See Also
+    --------
+    Engine API, "Authentication"; RFC 4648, 5.
+    """
+    if not text:
+        return None
+    try:
+        # Clients differ in the alphabet and in whether they pad.
+        padded = text.translate(_TO_URL_ALPHABET).rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
+        data = base64.b64decode(padded, altchars=b"-_", validate=True)
+        members = msgspec.json.decode(data, type=dict[str, Any] | None) or {}
+    except (binascii.Error, msgspec.MsgspecError, ValueError, RecursionError):
+        raise InvalidArgument(
+            "invalid X-Registry-Auth header: expected base64url of a JSON object"
+        ) from None
+    return credential(members) or None
+
+
+def credential(members: dict[str, Any]) -> Credential:
+    """Return the credential of an AuthConfig; its keys are compared as Go does, without case."""
+    return Credential(
+        username=_text(members, "username"),
+        password=_text(members, "password"),
+        identity_token=_text(members, "identitytoken"),
+        registry_token=_text(members, "registrytoken"),
+    )
+
+
+def server_address(members: dict[str, Any]) -> str:
+    """Return which registry an AuthConfig is for; '' is Docker Hub."""
+    return _text(members, "serveraddress")
+
+
+def login_answer(identity_token: str) -> dict[str, str]:
+    """Return the answer to a login that the registry took."""
+    return {"Status": "Login Succeeded", "IdentityToken": identity_token}
+
+
+def _text(members: dict[str, Any], name: str) -> str:
+    for key, value in members.items():
+        if key.lower() == name and isinstance(value, str):
+            return value
+    return ""
