@@ -30,5 +30,5 @@ def test_the_answers_are_booleans_and_shown_as_marks() -> None:
 def test_sentences_may_wrap_and_are_escaped() -> None:
     page = ability_table(REPORT)._repr_html_()
 
-    assert '<td class="sentence">&lt;no&gt;</td>' in page
-    assert '<td class="text">✘</td>' in page
+    assert '<td class="sentence" style="text-align: left">&lt;no&gt;</td>' in page
+    assert '<td class="text" style="text-align: left">✘</td>' in page
