@@ -108,12 +108,20 @@ def names_of(mask: int) -> list[str]:
     return [name for number, name in enumerate(NAMES) if mask >> number & 1]
 
 
-def available() -> list[str]:
+def available(*, in_own_namespace: bool = False) -> list[str]:
     """Return what this process may hand on: its permitted and bounding sets together.
 
     A daemon that runs inside a container has not all of them, and a container cannot get more
     than its daemon has.
+
+    Parameters
+    ----------
+    in_own_namespace : bool
+        For processes in a new user namespace, whose first one has every capability that the kernel
+        knows, over what belongs to that namespace. See user_namespaces(7).
     """
+    if in_own_namespace:
+        return [name for number, name in enumerate(NAMES) if _is_known(number)]
     permitted = privileges.capget()[1]
     return [
         name
@@ -167,11 +175,19 @@ def apply(capabilities: "Capabilities") -> None:
         privileges.prctl(privileges.PR_CAP_AMBIENT, privileges.PR_CAP_AMBIENT_RAISE, number)
 
 
+def _is_known(number: int) -> bool:
+    return _bounding(number) is not None
+
+
 def _is_in_bounding_set(number: int) -> bool:
+    return _bounding(number) == 1
+
+
+def _bounding(number: int) -> int | None:
     try:
-        return privileges.prctl(privileges.PR_CAPBSET_READ, number) == 1
+        return privileges.prctl(privileges.PR_CAPBSET_READ, number)
     except OSError as error:
         # EINVAL: a name of ours that this kernel is too old to know.
         if error.errno == errno.EINVAL:
-            return False
+            return None
         raise

@@ -89,7 +89,9 @@ class Init:
         # As: before, but alone in mount, uts, ipc and network namespaces. Root: still the host's.
         self._set_hostname()
         root_fd = self._mount_root()
-        self._perform(mounts.plan_mounts(self._spec), root_fd)
+        # The overlay is of a user namespace or not, and so is all else.
+        plan = mounts.plan_mounts(self._spec, has_borrowed_devices=self._overlay["userxattr"])
+        self._perform(plan, root_fd)
         self._perform(mounts.plan_cgroups(self._spec, self._cgroup_folders), root_fd)
         self._tell_mounted(root_fd)
         self._enter_root(root_fd)

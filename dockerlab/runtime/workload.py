@@ -119,15 +119,28 @@ def become(process: Process, identity: Identity, install_filter: Callable[[], No
         # Without no_new_privs seccomp(2) wants CAP_SYS_ADMIN, which is gone in a moment.
         install_filter()
     with Step("user"):
-        os.setgroups(identity.groups)
-        os.setresgid(identity.gid, identity.gid, identity.gid)
-        os.setresuid(identity.uid, identity.uid, identity.uid)
+        if not process["user"].get("keepGroups", False):
+            os.setgroups(identity.groups)
+        _set_ids(identity)
     with Step("capabilities"):
         if "capabilities" in process:
             capabilities.apply(process["capabilities"])
     if has_no_new_privileges:
         install_filter()
     os.umask(process["user"].get("umask", _UMASK))
+
+
+def _set_ids(identity: Identity) -> None:
+    try:
+        os.setresgid(identity.gid, identity.gid, identity.gid)
+        os.setresuid(identity.uid, identity.uid, identity.uid)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        reason = "has no id in this engine's user namespace; ranges in /etc/subuid and /etc/subgid"
+        reason += " with newuidmap would give it one, or run the container with --user 0"
+        name = f"{identity.uid}:{identity.gid}"
+        raise StepFailure("user", errno.EINVAL, name, f'user "{name}" {reason}') from error
 
 
 def execute(process: Process, identity: Identity, keep_fd: int) -> None:
