@@ -8,6 +8,7 @@ when no engine runs (as `systemctl status`; LSB, "Init Script Actions").
 import argparse
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ from dockerlab.client.follow import follow
 from dockerlab.client.session import connect, fetch_status
 from dockerlab.client.shutdown import engine_pid, stop_engine
 from dockerlab.config import Settings, load_settings
-from dockerlab.errors import DockerlabError
+from dockerlab.errors import DockerlabError, InvalidArgument
 
 __all__ = ["main"]
 
@@ -92,6 +93,12 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="for programs")
     status.set_defaults(run=_status)
 
+    reset = verbs.add_parser(
+        "reset", parents=[place], help="delete the data root: containers, images, everything"
+    )
+    reset.add_argument("--yes", action="store_true", help="do it, and ask nothing")
+    reset.set_defaults(run=_reset)
+
     logs = verbs.add_parser("logs", parents=[place], help="print its log")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
     logs.set_defaults(run=_logs)
@@ -134,6 +141,20 @@ def _status(settings: Settings, options: argparse.Namespace) -> int:
         print("\n".join(_describe(status)))
         print(_export_line(settings))
     return 0
+
+
+def _reset(settings: Settings, options: argparse.Namespace) -> int:
+    if not options.yes:
+        raise InvalidArgument(
+            f'"{settings.data_root}" would be deleted, with all its containers and images',
+            "say so with --yes",
+        )
+    stop_engine(settings)
+    command = [*daemon_command(settings), "--foreground", "--reset"]
+    status = subprocess.run(command, env=dict(daemon_environment()), check=False).returncode
+    if status == 0:
+        print(f"deleted {settings.data_root}")
+    return status
 
 
 def _logs(settings: Settings, options: argparse.Namespace) -> int:

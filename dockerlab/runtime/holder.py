@@ -145,6 +145,7 @@ def _hold(listener: socket.socket) -> None:
     held = [
         os.open(f"/proc/self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in ("user", "net")
     ]
+    made = os.lstat(listener.getsockname())
     poll = select.poll()
     poll.register(listener, select.POLLIN)
     clients: dict[int, socket.socket] = {}
@@ -159,7 +160,18 @@ def _hold(listener: socket.socket) -> None:
                 poll.unregister(fd)
                 clients.pop(fd).close()
         if not clients:
+            _remove_own(listener, made)
             return
+
+
+def _remove_own(listener: socket.socket, made: os.stat_result) -> None:
+    """Take the socket's name away, unless a newer holder has it already."""
+    path = listener.getsockname()
+    try:
+        if os.path.samestat(os.lstat(path), made):
+            os.unlink(path)
+    except FileNotFoundError:
+        return
 
 
 def _give(client: socket.socket, held: list[int]) -> None:

@@ -28,11 +28,11 @@ _PROGRAM_TIMEOUT_S = 10.0
 
 
 class IdRange(NamedTuple):
-    """A row of a map: `count` ids from `inside` on are those from `outside` on."""
+    """A row of a map: `length` ids from `inside` on are those from `outside` on."""
 
     inside: int
     outside: int
-    count: int
+    length: int
 
 
 class Mapping(NamedTuple):
@@ -44,18 +44,19 @@ class Mapping(NamedTuple):
     @property
     def has_one_id(self) -> bool:
         """Tell whether root is the only user in it."""
-        return len(self.uids) == 1 and self.uids[0].count == 1
+        return len(self.uids) == 1 and self.uids[0].length == 1
 
     def has_gid(self, gid: int) -> bool:
         """Tell whether the group exists in the namespace."""
-        return any(row.inside <= gid < row.inside + row.count for row in self.gids)
+        return any(row.inside <= gid < row.inside + row.length for row in self.gids)
 
     def describe(self) -> str:
         """Return it in one line, for the stamp of a data root.
 
         Examples
         --------
-        >>> Mapping((IdRange(0, 1000, 1), IdRange(1, 100000, 65536)), (IdRange(0, 100, 1),)).describe()
+        >>> uids = (IdRange(0, 1000, 1), IdRange(1, 100000, 65536))
+        >>> Mapping(uids, (IdRange(0, 100, 1),)).describe()
         'uids 0:1000:1 1:100000:65536 gids 0:100:1'
         """
         uids, gids = (
@@ -128,7 +129,7 @@ def stacked(ranges: list[tuple[int, int]]) -> tuple[IdRange, ...]:
     Examples
     --------
     >>> stacked([(100000, 10), (300000, 5)])
-    (IdRange(inside=1, outside=100000, count=10), IdRange(inside=11, outside=300000, count=5))
+    (IdRange(inside=1, outside=100000, length=10), IdRange(inside=11, outside=300000, length=5))
     """
     rows = []
     inside = 1

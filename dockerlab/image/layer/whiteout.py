@@ -85,5 +85,5 @@ class Overlay:
 
     @staticmethod
     def steers(attribute: bytes) -> bool:
-        """Tell whether an attribute would steer overlayfs or us: a layer may not bring such a one."""
+        """Tell whether an attribute would steer overlayfs, or us: no layer may bring such a one."""
         return attribute.startswith((TRUSTED, USER, RECORDS))
