@@ -75,4 +75,6 @@ def _remove(path: Path, remove: Callable[[str], None]) -> None:
     try:
         remove(os.fspath(path))
     except OSError as error:
-        raise EngineFailure(f'cannot remove "{error.filename or path}": {error.strerror}') from error
+        raise EngineFailure(
+            f'cannot remove "{error.filename or path}": {error.strerror}'
+        ) from error

@@ -22,6 +22,7 @@ __all__ = [
     "apply",
     "available",
     "keep_across_setuid",
+    "known",
     "limit_bounding",
     "names_of",
     "to_mask",
@@ -108,20 +109,20 @@ def names_of(mask: int) -> list[str]:
     return [name for number, name in enumerate(NAMES) if mask >> number & 1]
 
 
-def available(*, in_own_namespace: bool = False) -> list[str]:
+def known() -> list[str]:
+    """Return what this kernel knows: what the first process of a new user namespace has.
+
+    All of it is over what belongs to that namespace only. See user_namespaces(7).
+    """
+    return [name for number, name in enumerate(NAMES) if _bounding(number) is not None]
+
+
+def available() -> list[str]:
     """Return what this process may hand on: its permitted and bounding sets together.
 
     A daemon that runs inside a container has not all of them, and a container cannot get more
     than its daemon has.
-
-    Parameters
-    ----------
-    in_own_namespace : bool
-        For processes in a new user namespace, whose first one has every capability that the kernel
-        knows, over what belongs to that namespace. See user_namespaces(7).
     """
-    if in_own_namespace:
-        return [name for number, name in enumerate(NAMES) if _is_known(number)]
     permitted = privileges.capget()[1]
     return [
         name
@@ -173,10 +174,6 @@ def apply(capabilities: "Capabilities") -> None:
     for name in capabilities.get("ambient", []):
         number = NAMES.index(name)
         privileges.prctl(privileges.PR_CAP_AMBIENT, privileges.PR_CAP_AMBIENT_RAISE, number)
-
-
-def _is_known(number: int) -> bool:
-    return _bounding(number) is not None
 
 
 def _is_in_bounding_set(number: int) -> bool:

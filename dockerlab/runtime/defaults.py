@@ -116,7 +116,7 @@ def effective_capabilities(
     >>> effective_capabilities(drop=["all"], add=["chown", "CAP_KILL"])
     ['CAP_CHOWN', 'CAP_KILL']
     """
-    given = capabilities.available(in_own_namespace=is_rootless)
+    given = capabilities.known() if is_rootless else capabilities.available()
     added = [_full_name(name, given) for name in add]
     dropped = {_full_name(name, given) for name in drop}
     if _EVERYTHING in added:

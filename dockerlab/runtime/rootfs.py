@@ -15,7 +15,7 @@ from dockerlab.runtime.inside import Held, make_directory, make_file, open_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypedDict
+    from typing import NotRequired, TypedDict
 
     from dockerlab.oci.runtimespec import Device
     from dockerlab.runtime.inside import Kernel
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         lower: list[str]
         upper: str
         work: str
-        userxattr: bool
+        userxattr: NotRequired[bool]
 
 
 __all__ = [
@@ -92,7 +92,7 @@ def mount_overlay(kernel: Kernel, overlay: Overlay, mount_point: str) -> int:
             kernel.fsconfig_string(fs_fd, "upperdir", overlay["upper"])
             kernel.fsconfig_string(fs_fd, "workdir", overlay["work"])
             kernel.fsconfig_string(fs_fd, "source", "overlay")
-            if overlay["userxattr"]:
+            if overlay.get("userxattr", False):
                 kernel.fsconfig_flag(fs_fd, "userxattr")
             kernel.fsconfig_create(fs_fd)
             root_fd = kernel.fsmount(fs_fd, 0)
@@ -108,7 +108,7 @@ def _mount_overlay_in_one_page(kernel: Kernel, overlay: Overlay, mount_point: st
     # Relative names: the kernel resolves them as we do, and absolute ones would fill the page.
     os.chdir("/proc/self/fd")
     data = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}"
-    data += ",userxattr" if overlay["userxattr"] else ""
+    data += ",userxattr" if overlay.get("userxattr", False) else ""
     kernel.mount("overlay", mount_point, "overlay", 0, data)
     os.chdir("/")
     for fd in fds:
@@ -128,8 +128,10 @@ class Devices:
 
     def describe(self) -> str:
         """Return the step as a line of text."""
-        verb = "borrow" if self._are_borrowed else "make"
-        return f"{verb} {len(self._devices)} nodes and make {len(_LINKS)} links in /dev"
+        count, links = len(self._devices), f"{len(_LINKS)} links in /dev"
+        if self._are_borrowed:
+            return f"borrow {count} nodes and make {links}"
+        return f"make {count} nodes and {links}"
 
     def perform(self, kernel: Kernel, root_fd: int) -> None:
         """Make them; the nodes are the host's own, bound, where none may be made."""

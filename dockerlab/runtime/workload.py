@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
     from dockerlab.oci.runtimespec import Process
 
-__all__ = ["Identity", "become", "enter_working_directory", "execute", "find_identity"]
+__all__ = [
+    "Identity",
+    "become",
+    "enter_working_directory",
+    "execute",
+    "find_identity",
+    "raise_if_unmapped",
+]
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A passwd file of a megabyte has twenty thousand users; more is an attack on our memory.
@@ -135,12 +142,18 @@ def _set_ids(identity: Identity) -> None:
         os.setresgid(identity.gid, identity.gid, identity.gid)
         os.setresuid(identity.uid, identity.uid, identity.uid)
     except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        reason = "has no id in this engine's user namespace; ranges in /etc/subuid and /etc/subgid"
-        reason += " with newuidmap would give it one, or run the container with --user 0"
-        name = f"{identity.uid}:{identity.gid}"
-        raise StepFailure("user", errno.EINVAL, name, f'user "{name}" {reason}') from error
+        raise_if_unmapped(error, identity)
+        raise
+
+
+def raise_if_unmapped(error: OSError, identity: Identity) -> None:
+    """Say what the kernel means by EINVAL: that an id does not exist in the user namespace."""
+    if error.errno != errno.EINVAL:
+        return
+    reason = "has no id in this engine's user namespace; ranges in /etc/subuid and /etc/subgid"
+    reason += " with newuidmap would give it one, or run the container with --user 0"
+    name = f"{identity.uid}:{identity.gid}"
+    raise StepFailure("user", errno.EINVAL, name, f'user "{name}" {reason}') from error
 
 
 def execute(process: Process, identity: Identity, keep_fd: int) -> None:

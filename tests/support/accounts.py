@@ -23,9 +23,8 @@ import dockerlab
 
 __all__ = ["Account", "find_python", "unprivileged_account"]
 
+_OF_REQUESTS = ("certifi", "charset-normalizer", "idna")
 _DISTRIBUTIONS = ("docker", "tornado", "msgspec", "urllib3", "zstandard", "isal", "requests")
-# Of `requests`.
-_DISTRIBUTIONS += ("certifi", "charset-normalizer", "idna")
 _FIRST_SUB_ID = 3_000_000
 _SUB_IDS = 65_536
 _NOBODY = 65_534
@@ -75,11 +74,12 @@ class Account:
 @functools.cache
 def find_python() -> str:
     """Return a Python of this version that every user may execute, or ''."""
+    version = f"import sys; print(sys.version_info[:2] == {sys.version_info[:2]})"
     names = (getattr(sys, "_base_executable", ""), "/usr/bin/python3")
     for name in filter(None, names):
         try:
             answer = subprocess.run(
-                [name, "-c", "import sys; print(sys.version_info[:2] == %r)" % (sys.version_info[:2],)],
+                [name, "-c", version],
                 capture_output=True,
                 check=False,
                 user=_NOBODY,
@@ -124,7 +124,9 @@ def unprivileged_account(*, has_sub_ids: bool) -> Iterator[Account]:
             _end_processes(status[0])
             # Forced: processes that have ended may still await their parent.
             _run("userdel", "--force", name)
-            shutil.rmtree(Path(tempfile.gettempdir()) / f"dockerlab-{status[0]}", True)
+            shutil.rmtree(
+                Path(tempfile.gettempdir()) / f"dockerlab-{status[0]}", ignore_errors=True
+            )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -144,7 +146,7 @@ def _add_sub_ids(name: str) -> None:
 def _copy_libraries(target: Path) -> None:
     package = Path(dockerlab.__file__).parent
     shutil.copytree(package, target / "dockerlab", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in _DISTRIBUTIONS:
+    for name in (*_DISTRIBUTIONS, *_OF_REQUESTS):
         for file in importlib.metadata.files(name) or []:
             if ".." in file.parts or "__pycache__" in file.parts:
                 continue

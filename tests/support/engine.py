@@ -85,6 +85,8 @@ class EngineUnderTest:
 
     def start(self) -> None:
         """Start the daemon and return when it listens; raise RuntimeError with its log."""
+        if self._process is not None:
+            self._process.wait(STOP_TIMEOUT_S)
         account = self.account
         command = [account.python if account else sys.executable, "-m", "dockerlab.daemon"]
         command += ["--foreground"]

@@ -61,6 +61,7 @@ class Applier:
         self._overlay = overlay
         self._folders = Folders(root_fd, overlay)
         self._pending = PendingFolders()
+        self._left_out: set[bytes] = set()
         self._makers: dict[bytes, Callable[[Entry, int, bytes], None]] = {
             HARD_LINK: self._make_hard_link,
             SYMLINK: self._make_symlink,
@@ -176,8 +177,8 @@ class Applier:
         if entry.kind == CHARACTER_DEVICE and entry.major == entry.minor == 0:
             # Overlayfs would take it for a whiteout, which a layer can only say by `.wh.`.
             return
-        if entry.kind in _NODES and self._owners.leaves_out_nodes:
-            self._leave_out(parent, name)
+        if self._is_left_out(entry):
+            self._clear_if_there(parent, name)
             return
         make = self._makers[entry.kind]
         try:
@@ -190,13 +191,14 @@ class Applier:
             # file behind a link (GHSA-c72p-9xmj-rx3w).
             self._set_attributes(entry, self._folders.open(parent[1])[0], name)
 
-    def _leave_out(self, parent: Folder, name: bytes) -> None:
-        """Have no such name, in the layers below neither; a hard link to it leads to nothing."""
-        try:
-            self._overlay.make_whiteout(parent[0], name)
-        except FileExistsError:
-            self._clear(parent, name)
-            self._overlay.make_whiteout(self._folders.open(parent[1])[0], name)
+    def _is_left_out(self, entry: Entry) -> bool:
+        """Tell whether it is a node that nobody may make here, or one more name of such a node."""
+        is_left_out = (entry.kind in _NODES and self._owners.leaves_out_nodes) or (
+            entry.kind == HARD_LINK and clean_path(entry.link) in self._left_out
+        )
+        if is_left_out:
+            self._left_out.add(clean_path(entry.path))
+        return is_left_out
 
     def _make_hard_link(self, entry: Entry, folder_fd: int, name: bytes) -> None:
         target = clean_path(entry.link)
@@ -275,6 +277,12 @@ class Applier:
             self._pending.drop(real + b"/" + name if real else name)
         if stat.S_ISDIR(status.st_mode) or stat.S_ISLNK(status.st_mode):
             self._folders.forget()
+
+    def _clear_if_there(self, folder: Folder, name: bytes) -> None:
+        try:
+            self._clear(folder, name)
+        except FileNotFoundError:
+            return
 
 
 def clean_path(path: bytes) -> bytes:

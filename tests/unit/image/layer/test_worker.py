@@ -178,6 +178,7 @@ def test_the_worker_loads_a_handful_of_modules() -> None:
                 "compression",
                 "fault",
                 "folders",
+                "owners",
                 "pending",
                 "removal",
                 "source",
