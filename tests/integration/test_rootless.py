@@ -1,5 +1,6 @@
 """The engine as an ordinary user: with ranges of sub-ids, and with no id but its own."""
 
+import gzip
 import io
 import os
 import subprocess
@@ -15,6 +16,7 @@ from docker.errors import APIError, ContainerError
 from tests.corpus.recipes import RECIPES, expected_layers20
 from tests.support.accounts import Account, unprivileged_account
 from tests.support.engine import EngineUnderTest, wait_until
+from tests.support.images import busybox_layer
 from tests.support.probes import why_not
 from tests.support.registry import RunningRegistry, push_image
 
@@ -178,20 +180,24 @@ def test_owners_set_id_bits_and_devices_of_an_image(
     assert os.getxattr(far, "user.dockerlab.owner") == b"2000000:2000000:4755"
 
 
-def test_twenty_layers_hide_what_they_delete(
-    client: docker.DockerClient, registry: RunningRegistry, tmp_path: Path
-) -> None:
-    import gzip
+@pytest.fixture(scope="module")
+def layers20(registry: RunningRegistry, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Push an image of twenty layers with whiteouts and opaque folders; return its name."""
+    folder = tmp_path_factory.mktemp("layers20")
+    built = RECIPES["layers20"].write(folder)
+    layers = [gzip.decompress((folder / each.file).read_bytes()) for each in built]
+    repository = "library/layers20"
+    push_image(registry.address, repository, "latest", layers, compression="none")
+    return "layers20"
 
-    built = RECIPES["layers20"].write(tmp_path)
-    layers = [gzip.decompress((tmp_path / each.file).read_bytes()) for each in built]
-    push_image(registry.address, "library/layers20", "latest", layers, config={"Cmd": ["sh"]})
+
+def test_twenty_layers_hide_what_they_delete(client: docker.DockerClient, layers20: str) -> None:
     script = "cd /data && find . -type f && rm -r own/03 && mkdir own/03 && ls -A own/03 | wc -l"
-    output = client.containers.run("layers20", ["sh", "-c", script], remove=True).decode()
+    output = client.containers.run(layers20, ["sh", "-c", script], remove=True).decode()
     *found, left = output.splitlines()
     assert {name.removeprefix("./") for name in found} == expected_layers20()
     assert left == "0"
-    client.images.remove("layers20")
+    client.images.remove(layers20)
 
 
 def test_removed_images_and_containers_leave_no_files(
@@ -330,8 +336,6 @@ def test_limits_bite_in_a_cgroup_that_is_handed_to_the_user(
 
 def _push_owners(registry: RunningRegistry) -> None:
     """Push ``library/owners``: a shell, and a layer with files of several users."""
-    from tests.support.images import busybox_layer
-
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, owner, mode, data in (
