@@ -101,6 +101,12 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="for programs")
     status.set_defaults(run=_status)
 
+    reset = verbs.add_parser(
+        "reset", parents=[place], help="delete the data root: containers, images, everything"
+    )
+    reset.add_argument("--yes", action="store_true", help="do it, and ask nothing")
+    reset.set_defaults(run=_reset)
+
     # Its flags are its own, also `--help`; see _doctor.
     areas.add_parser("doctor", help="what this host can do, and why not more", add_help=False)
 
@@ -194,6 +200,20 @@ def _status(settings: Settings, options: argparse.Namespace) -> int:
         print("\n".join(_describe(status)))
         print(_export_line(settings))
     return 0
+
+
+def _reset(settings: Settings, options: argparse.Namespace) -> int:
+    if not options.yes:
+        raise InvalidArgument(
+            f'"{settings.data_root}" would be deleted, with all its containers and images',
+            "say so with --yes",
+        )
+    stop_engine(settings)
+    command = [*daemon_command(settings), "--foreground", "--reset"]
+    status = subprocess.run(command, env=dict(daemon_environment()), check=False).returncode
+    if status == 0:
+        print(f"deleted {settings.data_root}")
+    return status
 
 
 def _logs(settings: Settings, options: argparse.Namespace) -> int:

@@ -18,6 +18,9 @@ The file is ``$XDG_CONFIG_HOME/dockerlab/config.toml``::
     insecure-registries = ["registry.lab:5000"]
     fallback = true
     idle-exit = 900
+    cgroup-parent = "/lab/alice"   # without root: a cgroup that this user may write to
+
+A key may be spelled with underscores too.
 
 Beside it, ``certs.d/<host[:port]>/`` has a registry's own authority (``ca.crt``) and what it is
 shown (``client.cert``, ``client.key``), as ``/etc/docker/certs.d`` has.
@@ -51,7 +54,7 @@ MAX_SOCKET_PATH_BYTES = 107
 FALSE_WORDS = frozenset({"0", "false", "no", "off"})
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 
-FILE_KEYS = frozenset({"mirrors", "insecure-registries", "fallback", "idle-exit"})
+FILE_KEYS = frozenset({"mirrors", "insecure-registries", "fallback", "idle-exit", "cgroup-parent"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,9 @@ class Settings:
         A built-in image may stand in for Docker Hub's where that cannot be reached.
     idle_exit_s : float
         Seconds without work after which the engine ends; 0 = never.
+    cgroup_parent : str
+        The cgroup that those of containers are made in, below each mount of a hierarchy; '' is
+        the engine's own choice.
     """
 
     data_root: Path
@@ -89,6 +95,7 @@ class Settings:
     certificate_folders: tuple[Path, ...] = ()
     fallback: bool = True
     idle_exit_s: float = DEFAULT_IDLE_EXIT_S
+    cgroup_parent: str = ""
 
 
 def load_settings(
@@ -150,6 +157,7 @@ def load_settings(
         certificate_folders=(_DOCKER_CERTIFICATES, config_path(environ).parent / "certs.d"),
         fallback=_fallback(environ, file),
         idle_exit_s=_idle_exit(environ, file),
+        cgroup_parent=_cgroup_parent(file),
     )
 
 
@@ -233,7 +241,7 @@ def _read_file(path: Path) -> dict[str, object]:
     import tomllib  # noqa: PLC0415 - 5 ms that only those pay who wrote a file
 
     try:
-        values = tomllib.loads(text)
+        values = {key.replace("_", "-"): value for key, value in tomllib.loads(text).items()}
     except tomllib.TOMLDecodeError as exc:
         raise InvalidArgument(f'cannot read "{path}": {exc}') from exc
     unknown = sorted(set(values) - FILE_KEYS)
@@ -273,6 +281,16 @@ def _fallback(environ: Mapping[str, str], file: Mapping[str, object]) -> bool:
     if word or not isinstance(value, bool):
         raise InvalidArgument(f'cannot use "{word or value}" for "fallback": true or false')
     return value
+
+
+def _cgroup_parent(file: Mapping[str, object]) -> str:
+    value = file.get("cgroup-parent", "")
+    parts = value.split("/")[1:] if isinstance(value, str) else []
+    if value != "" and (not str(value).startswith("/") or not all(parts) or ".." in parts):
+        raise InvalidArgument(
+            f'cannot use "{value}" for "cgroup-parent": a path such as "/lab/alice"'
+        )
+    return str(value)
 
 
 def _idle_exit(environ: Mapping[str, str], file: Mapping[str, object]) -> float:

@@ -1,5 +1,7 @@
 """``python -m dockerlab.daemon``: one engine with its socket, as a process of its own.
 
+With ``--reset`` it deletes the data root instead.
+
 Clients start it and read one line of JSON from `--ready-fd`: ``{"socket": …, "pid": …}`` when it
 answers, or ``{"error": …}``.
 """
@@ -14,9 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dockerlab.config import Settings, load_settings
+from dockerlab.daemon.lock import hold_lock
 from dockerlab.daemon.logfile import log_to_file, log_to_stderr
 from dockerlab.daemon.server import serve
 from dockerlab.engine.engine import Engine
+from dockerlab.engine.reset import check_is_data_root, reset
 from dockerlab.errors import DockerlabError
 
 __all__ = ["main"]
@@ -64,6 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The socket of the one who waits must not be inherited by the zygote and its containers.
         if options.ready_fd is not None:
             os.set_inheritable(options.ready_fd, False)  # noqa: FBT003
+        if options.reset:
+            _reset(settings)
+            return 0
         if options.foreground:
             log_to_stderr()
         else:
@@ -72,11 +79,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (DockerlabError, OSError) as exc:
         hint = exc.hint if isinstance(exc, DockerlabError) else ""
         ready.tell(error=str(exc), hint=hint)
-        _log.error("cannot start: %s", exc)
-        if not logging.getLogger().handlers:
-            print(f"cannot start: {exc}", file=sys.stderr)
+        verb = "reset" if options.reset else "start"
+        if logging.getLogger().handlers:
+            _log.error("cannot %s: %s", verb, exc)
+        else:
+            print(f"cannot {verb}: {exc}", file=sys.stderr)
         return 1
     return 0
+
+
+def _reset(settings: Settings) -> None:
+    check_is_data_root(settings)
+    with hold_lock(settings.data_root):
+        asyncio.run(reset(settings))
 
 
 async def _run(settings: Settings, ready: _Ready) -> None:
@@ -104,6 +119,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--ready-fd", type=int, metavar="N", help="write one line of JSON there")
     parser.add_argument(
         "--foreground", action="store_true", help="log to standard error, not to a file"
+    )
+    parser.add_argument(
+        "--reset", action="store_true", help="delete the data root and all in it, then end"
     )
     return parser.parse_args(arguments)
 

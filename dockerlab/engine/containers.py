@@ -85,12 +85,7 @@ class Containers:
 
     def writable_bytes(self, name: str) -> int:
         """Return the bytes in the container's writable layer."""
-        upper = self._folders.container(self.get(name).id).upper
-        return sum(
-            os.lstat(os.path.join(parent, file)).st_size  # noqa: PTH118
-            for parent, _, files in os.walk(upper)
-            for file in files
-        )
+        return self._starter.measure(self._folders.container(self.get(name).id).upper)
 
     def log_path(self, name: str) -> str:
         """Return the path of the json-file log, '' when there is none."""
@@ -129,6 +124,7 @@ class Containers:
             host=host,
             layers=self._images.layers_of(image),
         )
+        self._starter.check(container)
         # The record first: a folder without a record is deleted at the next start.
         self._roster.save(container)
         self._folders.container(container.id).make()

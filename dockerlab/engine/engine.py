@@ -3,6 +3,7 @@
 The composition root. It knows every keeper and does nothing itself.
 """
 
+import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -21,15 +22,19 @@ from dockerlab.engine.recovery import recover
 from dockerlab.engine.registries import Registries
 from dockerlab.engine.roster import Roster
 from dockerlab.engine.spawner import Spawner
+from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT
 from dockerlab.engine.start import Starter
 from dockerlab.engine.unpack import ZygoteUnpacker
 from dockerlab.errors import Conflict
 from dockerlab.image.content import ContentStore
 from dockerlab.image.layers import FolderLayers
+from dockerlab.runtime import usernamespace
+from dockerlab.runtime.launch import UserNamespace
 from dockerlab.runtime.probes.asking import Host
-from dockerlab.runtime.tier import choose_tier
+from dockerlab.runtime.tier import Tier, choose_tier
+from dockerlab.runtime.usernamespace import Mapping
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "host_of", "make_spawner", "mapping_of"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,23 +69,26 @@ class Engine:
         folders.make()
         database = Database(folders.database)
         # It forks, which only a process without threads does safely: so before there are any.
-        tier = choose_tier(_host(settings))
-        _check_stamp(database, settings, tier.name)
+        tier = choose_tier(host_of(settings))
+        mapping = mapping_of(tier)
+        _check_stamp(database, settings, _stamp(tier, mapping))
         events = Events(database)
-        content, layers = ContentStore(folders.content), FolderLayers(folders.layers)
-        layers.clean()
-        spawner = Spawner(log_fd=2)
+        spawner = make_spawner(settings, mapping)
+        content, layers = ContentStore(folders.content), _make_layers(folders, spawner, mapping)
+        await asyncio.to_thread(layers.clean)
         roster = Roster(database)
         roster.load()
         images = Images(database, content, layers, events, roster.all)
         images.load()
-        containers = Containers(roster, folders, images, events, Starter(spawner, layers))
+        starter = Starter(spawner, layers, mapping, _cgroup_parent(settings, mapping))
+        containers = Containers(roster, folders, images, events, starter)
         await recover(roster, containers, images, folders, spawner)
-        store = Store(content, layers, ZygoteUnpacker(spawner))
+        unpacker = ZygoteUnpacker(spawner, is_rootless=mapping is not None)
+        store = Store(content, layers, unpacker)
         registries = Registries(settings, hub_address)
         return cls(
             containers=containers,
-            execs=Execs(containers, events),
+            execs=Execs(containers, events, starter),
             images=images,
             pulls=Pulls(settings, images, events, store, registries),
             registries=registries,
@@ -104,18 +112,47 @@ class Engine:
         self._database.close()
 
 
-def _host(settings: Settings) -> Host:
+def host_of(settings: Settings) -> Host:
+    """Return what the probes are to look at."""
     path = process_environment().get("PATH", os.defpath)
     return Host(str(settings.data_root), sys.executable, path)
 
 
-def _check_stamp(database: Database, settings: Settings, tier: str) -> None:
-    """Refuse a data root that another tier or user made: its files have other owners."""
-    stamp = f"{tier} uid {os.geteuid()}"
+def mapping_of(tier: Tier) -> Mapping | None:
+    """Return the ids of the user namespace that a tier has, None for a tier without one."""
+    if tier.name == usernamespace.ONE_ID:
+        return usernamespace.single_mapping()
+    return usernamespace.find_mapping()[0] if tier.name == usernamespace.ROOTLESS else None
+
+
+def make_spawner(settings: Settings, mapping: Mapping | None) -> Spawner:
+    """Return the way to the zygote of a data root, in its user namespace where it has one."""
+    namespace = None if mapping is None else UserNamespace(settings.runtime_dir, mapping)
+    return Spawner(2, namespace)
+
+
+def _make_layers(folders: Folders, spawner: Spawner, mapping: Mapping | None) -> FolderLayers:
+    if mapping is None:
+        return FolderLayers(folders.layers)
+    # Their files belong to ids that only the zygote has.
+    return FolderLayers(folders.layers, spawner.remove_tree, spawner.measure_tree)
+
+
+def _cgroup_parent(settings: Settings, mapping: Mapping | None) -> str:
+    return settings.cgroup_parent or (DEFAULT_CGROUP_PARENT if mapping is None else "")
+
+
+def _stamp(tier: Tier, mapping: Mapping | None) -> str:
+    stamp = f"{tier.name} uid {os.geteuid()}"
+    return f"{stamp} {mapping.describe()}" if mapping else stamp
+
+
+def _check_stamp(database: Database, settings: Settings, stamp: str) -> None:
+    """Refuse a data root that another tier, user or mapping made: its files have other owners."""
     made_by = database.meta("tier", stamp)
     if made_by != stamp:
         database.close()
         raise Conflict(
             f'the data root "{settings.data_root}" was made by tier "{made_by}", this is "{stamp}"',
-            "give another one with --root",
+            'give another one with --root, or delete it with "dockerlab engine reset"',
         )

@@ -13,7 +13,8 @@ from dockerlab.engine.container import ContainerId
 from dockerlab.engine.containers import Containers
 from dockerlab.engine.events import Events
 from dockerlab.engine.exec import Exec, ExecConfig
-from dockerlab.engine.specs import HostFacts, exec_process
+from dockerlab.engine.specs import exec_process
+from dockerlab.engine.start import Starter
 from dockerlab.engine.task import ExitRecord, Message, start_failure
 from dockerlab.errors import Conflict, ExecNotFound, InvalidArgument, Unsupported
 
@@ -23,7 +24,8 @@ __all__ = ["Execs"]
 class Execs:
     """All exec instances of this engine's life; those of a removed container are forgotten."""
 
-    def __init__(self, containers: Containers, events: Events) -> None:
+    def __init__(self, containers: Containers, events: Events, starter: Starter) -> None:
+        self._starter = starter
         self._containers = containers
         self._events = events
         self._execs: dict[str, Exec] = {}
@@ -78,7 +80,7 @@ class Execs:
 
         task.exec_messages[exec_id] = heard
         config = instance.config
-        facts = HostFacts(container.id[:12], {})
+        facts = self._starter.facts(container)
         message = {
             "type": "exec",
             "exec_id": exec_id,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dockerlab.engine.container import ContainerId
+from dockerlab.errors import Forbidden
 
 __all__ = ["ContainerFolder", "Folders"]
 
@@ -81,9 +82,23 @@ class Folders:
         return self.root / "containers"
 
     def make(self) -> None:
-        """Create them, closed to others: setuid programs of images lie there (CVE-2021-41091)."""
+        """Create them, closed to others: setuid programs of images lie there (CVE-2021-41091).
+
+        Raises
+        ------
+        Forbidden
+            The runtime folder is another user's.
+        """
         for folder in (self.root, self.runtime):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Its parent may stand in the temporary folder, where anybody could have made it first.
+        for folder in (self.runtime.parent, self.runtime):
+            if folder.stat().st_uid not in (0, os.geteuid()):
+                raise Forbidden(
+                    f'the runtime folder "{folder}" belongs to another user, who could take over'
+                    " this engine",
+                    "set XDG_RUNTIME_DIR to a folder of your own",
+                )
         for folder in (self.content, self.layers, self.containers):
             folder.mkdir(mode=0o700, exist_ok=True)
 

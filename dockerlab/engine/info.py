@@ -16,6 +16,7 @@ from dockerlab.engine.system import EngineInfo
 from dockerlab.oci.platform import host_platform
 from dockerlab.runtime.cgroups import tree
 from dockerlab.runtime.tier import Tier
+from dockerlab.runtime.usernamespace import ROOTLESS
 
 __all__ = ["System"]
 
@@ -43,6 +44,7 @@ class System:
         """Collect them now."""
         settings, host = self._settings, os.uname()
         statuses = [container.state.status for container in self._roster.all()]
+        is_rootless = self._tier.name.startswith(ROOTLESS)
         running, paused = statuses.count("running"), statuses.count("paused")
         return EngineInfo(
             engine_id=_engine_id(settings),
@@ -62,7 +64,7 @@ class System:
             tier=self._tier.name,
             tier_reason=self._tier.reason,
             cgroup_version=str(tree.detect().version),
-            cgroup_driver="cgroupfs",
+            cgroup_driver="none" if is_rootless and not settings.cgroup_parent else "cgroupfs",
             runtime="dockerlab",
             sealed_interpreter=self._spawner.is_sealed,
             default_network="none",
@@ -73,7 +75,10 @@ class System:
             mirrors=settings.mirrors,
             insecure_registries=settings.insecure_registries,
             rate_limits=tuple(self._registries.rate_limits()),
-            security_options=("name=seccomp,profile=builtin",),
+            security_options=(
+                "name=seccomp,profile=builtin",
+                *(("name=rootless",) if is_rootless else ()),
+            ),
         )
 
 

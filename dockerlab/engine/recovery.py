@@ -29,7 +29,7 @@ from dockerlab.engine.roster import Roster
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.task import ExitRecord, Task, exit_from_file
 
-__all__ = ["recover"]
+__all__ = ["end_stranger", "recover"]
 
 _UNSEEN_EXIT = 255
 _ANSWER_TIMEOUT_S = 5.0
@@ -51,7 +51,7 @@ async def recover(
     for path in folders.trash():
         spawner.submit("remove_tree", {"root": str(path.parent), "path": str(path)})
     for monitor_id in folders.monitor_ids() - {container_id[:12] for container_id in known}:
-        await _end_stranger(folders, monitor_id)
+        await end_stranger(folders, monitor_id)
     await images.collect_everything()
 
 
@@ -102,7 +102,7 @@ async def _connect(folder: ContainerFolder) -> Task | None:
     return task
 
 
-async def _end_stranger(folders: Folders, monitor_id: str) -> None:
+async def end_stranger(folders: Folders, monitor_id: str) -> None:
     """End a container whose record is gone, so that nothing runs which nobody can see."""
     folder = ContainerFolder(folders.containers / monitor_id, folders.runtime / monitor_id)
     task = await _connect(folder)

@@ -1,5 +1,6 @@
 """The zygote as the engine uses it: started when needed, started again when it was killed."""
 
+import os
 import socket
 from collections.abc import Sequence
 from importlib import util
@@ -9,7 +10,7 @@ from typing import Any
 import dockerlab
 from dockerlab.engine import jobs
 from dockerlab.errors import EngineFailure
-from dockerlab.runtime.launch import Zygote
+from dockerlab.runtime.launch import UserNamespace, Zygote
 
 __all__ = ["Spawner"]
 
@@ -24,10 +25,13 @@ class Spawner:
     ----------
     log_fd : int
         Where the zygote and its children write what they have to say of themselves.
+    namespace : UserNamespace, optional
+        The user namespace that they live in, without root.
     """
 
-    def __init__(self, log_fd: int) -> None:
+    def __init__(self, log_fd: int, namespace: UserNamespace | None = None) -> None:
         self._log_fd = log_fd
+        self._namespace = namespace
         self._zygote: Zygote | None = None
 
     @property
@@ -55,6 +59,35 @@ class Spawner:
             self.close()
             self._running().submit(job, args, fds)
 
+    def remove_tree(self, path: str) -> None:
+        """Remove a tree and wait for it.
+
+        Raises
+        ------
+        EngineFailure
+            Something of it could not be removed; the engine's log says why.
+        """
+        self._ask("remove_tree", {"root": str(Path(path).parent), "path": path})
+        if os.path.lexists(path):
+            raise EngineFailure(f'cannot remove "{path}"', "the engine's log says why")
+
+    def measure_tree(self, path: str) -> int:
+        """Return the sum of the apparent sizes of a tree's files, in bytes."""
+        answer = self._ask("measure_tree", {"path": path})
+        if not answer:
+            raise EngineFailure(f'cannot measure "{path}"', "the engine's log says why")
+        return int(answer)
+
+    def _ask(self, job: str, args: dict[str, Any]) -> bytes:
+        """Submit a job and return what it writes until its end."""
+        answer, theirs = os.pipe()
+        with os.fdopen(answer, "rb") as pipe:
+            try:
+                self.submit(job, args, [theirs])
+            finally:
+                os.close(theirs)
+            return pipe.read()
+
     def close(self) -> None:
         """End the zygote; the monitors go on."""
         if self._zygote is not None:
@@ -70,7 +103,10 @@ class Spawner:
             self.close()
         if self._zygote is None:
             self._zygote = Zygote.launch(
-                Path(jobs.__file__), import_paths=_import_paths(), log_fd=self._log_fd
+                Path(jobs.__file__),
+                import_paths=_import_paths(),
+                log_fd=self._log_fd,
+                namespace=self._namespace,
             )
         return self._zygote
 

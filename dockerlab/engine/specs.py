@@ -11,8 +11,16 @@ from dockerlab.engine.exec import ExecConfig
 from dockerlab.errors import InvalidArgument, Unsupported
 from dockerlab.oci.runtimespec import Cpu, Mount, Process, Resources, Spec
 from dockerlab.runtime import defaults
+from dockerlab.runtime.usernamespace import Mapping
 
-__all__ = ["USER_ANNOTATION", "HostFacts", "exec_process", "make_spec"]
+__all__ = [
+    "DEFAULT_CGROUP_PARENT",
+    "USER_ANNOTATION",
+    "HostFacts",
+    "check_cgroup",
+    "exec_process",
+    "make_spec",
+]
 
 # The user is looked up in the container's own files, by `runtime.init` behind the pivot.
 USER_ANNOTATION = "dockerlab.user"
@@ -20,11 +28,19 @@ USER_ANNOTATION = "dockerlab.user"
 _CPU_PERIOD_US = 100_000
 
 
+# Where root's containers have their cgroups, unless the settings say otherwise.
+DEFAULT_CGROUP_PARENT = "/dockerlab"
+
+_TTY_GROUP = 5
+
+
 class HostFacts(NamedTuple):
     """What a spec needs to know beside the container."""
 
     hostname: str
     managed_files: dict[str, str]  # path in the container -> file of ours on the host
+    mapping: Mapping | None = None  # the ids of the engine's user namespace, without root
+    cgroup_parent: str = DEFAULT_CGROUP_PARENT  # "" where this engine may make none
 
 
 def make_spec(container: Container, facts: HostFacts) -> Spec:
@@ -39,19 +55,32 @@ def make_spec(container: Container, facts: HostFacts) -> Spec:
     """
     host = container.host
     options = _security_options(host.security_opt)
-    capabilities = defaults.effective_capabilities(host.cap_add, host.cap_drop)
+    mapping = facts.mapping
+    capabilities = _capabilities(container, facts)
     network = "host" if host.network_mode == "host" else "none"
+    resources = _resources(container)
+    if mapping is None:
+        resources["devices"] = defaults.device_rules()
+    # Without root a cgroup is for limits only: what devices there are, the kernel decides.
+    has_cgroup = mapping is None or bool(resources)
     spec: Spec = {
         "ociVersion": "1.0.2",
         "process": _process(container, facts, capabilities),
         "root": {"path": "rootfs", "readonly": host.readonly_rootfs},
         "hostname": container.config.hostname or facts.hostname,
-        "mounts": [*defaults.default_mounts(host.shm_size_bytes), *_managed_mounts(facts)],
+        "mounts": [
+            *defaults.default_mounts(
+                host.shm_size_bytes,
+                has_tty_group=mapping is None or mapping.has_gid(_TTY_GROUP),
+                has_own_sysfs=mapping is None or network != "host",
+            ),
+            *_managed_mounts(facts),
+        ],
         "linux": {
             "namespaces": defaults.namespaces(network, has_private_cgroup=True),
             "devices": defaults.default_devices(),
-            "cgroupsPath": f"/dockerlab/{container.id}",
-            "resources": _resources(container),
+            "cgroupsPath": f"{facts.cgroup_parent}/{container.id}" if has_cgroup else "",
+            "resources": resources,
             "maskedPaths": defaults.masked_paths(),
             "readonlyPaths": list(defaults.READONLY_PATHS),
         },
@@ -66,10 +95,7 @@ def make_spec(container: Container, facts: HostFacts) -> Spec:
 
 def exec_process(container: Container, config: ExecConfig, facts: HostFacts) -> Process:
     """Return one more process for a running container: its privileges, its own command."""
-    host = container.host
-    process = _process(
-        container, facts, defaults.effective_capabilities(host.cap_add, host.cap_drop)
-    )
+    process = _process(container, facts, _capabilities(container, facts))
     process["args"] = list(config.argv)
     process["terminal"] = config.tty
     process["cwd"] = config.working_dir or process["cwd"]
@@ -101,9 +127,35 @@ def _process(container: Container, facts: HostFacts, capabilities: list[str]) ->
             "permitted": capabilities,
         },
     }
+    if facts.mapping is not None and facts.mapping.has_one_id:
+        # The kernel does not let go of groups there, and all groups but one have no id.
+        process["user"]["keepGroups"] = True
     if container.host.oom_score_adj:
         process["oomScoreAdj"] = container.host.oom_score_adj
     return process
+
+
+def check_cgroup(container: Container, facts: HostFacts) -> None:
+    """Refuse limits that nothing could enforce.
+
+    Raises
+    ------
+    Unsupported
+        The container has limits, and the engine may make no cgroup.
+    """
+    if not facts.cgroup_parent and _resources(container):
+        raise Unsupported(
+            "limits of memory, CPU and processes need a cgroup that this user may write to, and"
+            " none is given to this engine",
+            "leave the limits out, or have root hand you a cgroup (chown -R) and name it as"
+            " cgroup_parent in config.toml",
+        )
+
+
+def _capabilities(container: Container, facts: HostFacts) -> list[str]:
+    host = container.host
+    is_rootless = facts.mapping is not None
+    return defaults.effective_capabilities(host.cap_add, host.cap_drop, is_rootless=is_rootless)
 
 
 class _Options(NamedTuple):
@@ -139,7 +191,7 @@ def _managed_mounts(facts: HostFacts) -> list[Mount]:
 
 def _resources(container: Container) -> Resources:
     host = container.host
-    resources: Resources = {"devices": defaults.device_rules()}
+    resources: Resources = {}
     if host.memory_bytes:
         resources["memory"] = {"limit": host.memory_bytes}
         if host.memory_swap_bytes:

@@ -20,12 +20,13 @@ from dockerlab.engine.attachment import AttachRequest
 from dockerlab.engine.container import Container
 from dockerlab.engine.folders import ContainerFolder
 from dockerlab.engine.spawner import Spawner, socketpair
-from dockerlab.engine.specs import HostFacts, make_spec
+from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT, HostFacts, check_cgroup, make_spec
 from dockerlab.engine.task import Message, Task, start_failure
 from dockerlab.image.layers import LayerStore
 from dockerlab.oci.runtimespec import Spec
 from dockerlab.phases import Stopwatch
 from dockerlab.runtime.seccomp import compile_filter
+from dockerlab.runtime.usernamespace import Mapping
 
 __all__ = ["Starter"]
 
@@ -41,10 +42,32 @@ ff02::2\tip6-allrouters
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """Starts containers with the layers of one store through one zygote."""
+    """Starts containers with the layers of one store through one zygote.
+
+    Attributes
+    ----------
+    mapping : Mapping or None
+        The ids of the engine's user namespace, without root.
+    cgroup_parent : str
+        The cgroup that those of containers are made in; '' where there is none.
+    """
 
     spawner: Spawner
     layers: LayerStore
+    mapping: Mapping | None = None
+    cgroup_parent: str = DEFAULT_CGROUP_PARENT
+
+    def facts(self, container: Container, files: dict[str, str] | None = None) -> HostFacts:
+        """Return what the spec of a container, or of an exec in it, depends on."""
+        return HostFacts(_hostname(container), files or {}, self.mapping, self.cgroup_parent)
+
+    def check(self, container: Container) -> None:
+        """Refuse what this host cannot give to the container; raise Unsupported."""
+        check_cgroup(container, self.facts(container))
+
+    def measure(self, path: Path) -> int:
+        """Return the bytes of a folder of a container; only the zygote may look into all of it."""
+        return self.spawner.measure_tree(str(path))
 
     async def start(
         self,
@@ -75,7 +98,7 @@ class Starter:
         with ExitStack() as descriptors:
             for _, connection in waiting:
                 descriptors.callback(connection.close)
-            write_bundle(container, folder)
+            self._write_bundle(container, folder)
             ours, theirs = socketpair()
             descriptors.callback(theirs.close)
             task = Task(ours, folder.exit_file, _first_byte(stopwatch))
@@ -93,6 +116,16 @@ class Starter:
         """Delete a folder of a container; as root of the container's ids, so in the zygote."""
         self.spawner.submit("remove_tree", {"root": str(trash.parent), "path": str(trash)})
 
+    def _write_bundle(self, container: Container, folder: ContainerFolder) -> None:
+        """Write what the runtime reads, and take an older run's exit record away."""
+        folder.exit_file.unlink(missing_ok=True)
+        files = _write_managed_files(container, folder)
+        spec = make_spec(container, self.facts(container, files))
+        seccomp = spec["linux"].get("seccomp")
+        if seccomp is not None:
+            (folder.path / "seccomp.bpf").write_bytes(_program(json.dumps(seccomp)))
+        _write_spec(spec, folder)
+
     def _monitor_args(
         self, container: Container, folder: ContainerFolder, attachments: list[dict[str, Any]]
     ) -> dict[str, Any]:
@@ -105,6 +138,7 @@ class Starter:
                 "lower": [str(self.layers.path(diff_id)) for diff_id in reversed(container.layers)],
                 "upper": str(folder.upper),
                 "work": str(folder.work),
+                "userxattr": self.mapping is not None,
             },
             "run_dir": str(folder.monitor_dir),
             "log": str(folder.log) if container.host.log_driver == "json-file" else "",
@@ -115,17 +149,6 @@ class Starter:
             "tty_size": None,
             "attachments": attachments,
         }
-
-
-def write_bundle(container: Container, folder: ContainerFolder) -> None:
-    """Write what the runtime reads, and take an older run's exit record away."""
-    folder.exit_file.unlink(missing_ok=True)
-    files = _write_managed_files(container, folder)
-    spec = make_spec(container, HostFacts(_hostname(container), files))
-    seccomp = spec["linux"].get("seccomp")
-    if seccomp is not None:
-        (folder.path / "seccomp.bpf").write_bytes(_program(json.dumps(seccomp)))
-    _write_spec(spec, folder)
 
 
 def _write_spec(spec: Spec, folder: ContainerFolder) -> None:

@@ -5,6 +5,7 @@ The worker reads the compressed layer from one descriptor and answers with one l
 
 import os
 from pathlib import Path
+from typing import Any
 
 from dockerlab.engine.spawner import Spawner
 from dockerlab.errors import EngineFailure
@@ -15,15 +16,27 @@ __all__ = ["ZygoteUnpacker"]
 
 
 class ZygoteUnpacker:
-    """Starts layer workers; used by several threads of pulls at once."""
+    """Starts layer workers; used by several threads of pulls at once.
 
-    def __init__(self, spawner: Spawner) -> None:
+    Parameters
+    ----------
+    is_rootless : bool
+        They live in a user namespace: other marks of overlayfs, and not every owner exists.
+    """
+
+    def __init__(self, spawner: Spawner, *, is_rootless: bool = False) -> None:
         self._spawner = spawner
+        self._is_rootless = is_rootless
 
     def start(self, diff_id: Digest, staging: Path, media_type: str, data_fd: int) -> "Job":
         """Have a worker fill `staging` from `data_fd`, which is closed here."""
         report, theirs = os.pipe()
-        args = {"staging": str(staging), "diff_id": diff_id, "media_type": media_type}
+        args: dict[str, Any] = {
+            "staging": str(staging),
+            "diff_id": diff_id,
+            "media_type": media_type,
+            "userxattr": self._is_rootless,
+        }
         try:
             self._spawner.submit("unpack", args, [data_fd, theirs])
         except EngineFailure:

@@ -7,7 +7,6 @@ engine's database).
 
 import os
 import re
-import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dockerlab.errors import NotFound
+from dockerlab.image.layer.measuring import apparent_size
 from dockerlab.image.layer.removal import remove_tree
 from dockerlab.oci.digest import Digest, hex_of, parse_digest
 
@@ -64,6 +64,10 @@ class LayerStore(Protocol):
         ...
 
 
+def _measure_tree(path: str) -> int:
+    return apparent_size(os.fsencode(path))
+
+
 class FolderLayers:
     """Layers as folders of `root`, named by the 64 hex digits of their diffIDs.
 
@@ -73,11 +77,19 @@ class FolderLayers:
         Its folder.
     remove : callable
         Removes a tree by its path; without root the zygote must do it, which owns the files' ids.
+    measure : callable
+        Returns the apparent size of a tree, for which the same holds.
     """
 
-    def __init__(self, root: Path, remove: Callable[[str], None] = remove_tree) -> None:
+    def __init__(
+        self,
+        root: Path,
+        remove: Callable[[str], None] = remove_tree,
+        measure: Callable[[str], int] = _measure_tree,
+    ) -> None:
         self._root = root
         self._remove = remove
+        self._measure = measure
         (root / _SIZES).mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def has(self, diff_id: Digest) -> bool:
@@ -140,7 +152,7 @@ class FolderLayers:
             return int((self._root / _SIZES / hex_of(diff_id)).read_text())
         if not self.has(diff_id):
             raise NotFound(f"no such layer: {diff_id}")
-        size = _apparent_size(os.fsencode(self.path(diff_id)))
+        size = self._measure(str(self.path(diff_id)))
         self._note_size(diff_id, size)
         return size
 
@@ -177,21 +189,3 @@ class FolderLayers:
         scratch = note.with_suffix(f".{uuid.uuid4().hex[:12]}")
         scratch.write_text(str(size_bytes))
         scratch.replace(note)
-
-
-def _apparent_size(top: bytes) -> int:
-    """Sum up the regular files below `top`, a file of several names once."""
-    total = 0
-    seen: set[int] = set()
-    waiting = [top]
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                status = entry.stat(follow_symlinks=False)
-                if stat.S_ISDIR(status.st_mode):
-                    waiting.append(entry.path)
-                elif stat.S_ISREG(status.st_mode) and status.st_ino not in seen:
-                    total += status.st_size
-                    if status.st_nlink > 1:
-                        seen.add(status.st_ino)
-    return total

@@ -33,6 +33,7 @@ class User(TypedDict):
     gid: int
     additionalGids: NotRequired[list[int]]
     umask: NotRequired[int]
+    keepGroups: NotRequired[bool]  # ours: a user namespace of one id cannot change its groups
 
 
 class Capabilities(TypedDict):

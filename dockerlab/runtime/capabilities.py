@@ -22,6 +22,7 @@ __all__ = [
     "apply",
     "available",
     "keep_across_setuid",
+    "known",
     "limit_bounding",
     "names_of",
     "to_mask",
@@ -108,6 +109,14 @@ def names_of(mask: int) -> list[str]:
     return [name for number, name in enumerate(NAMES) if mask >> number & 1]
 
 
+def known() -> list[str]:
+    """Return what this kernel knows: what the first process of a new user namespace has.
+
+    All of it is over what belongs to that namespace only. See user_namespaces(7).
+    """
+    return [name for number, name in enumerate(NAMES) if _bounding(number) is not None]
+
+
 def available() -> list[str]:
     """Return what this process may hand on: its permitted and bounding sets together.
 
@@ -168,10 +177,14 @@ def apply(capabilities: "Capabilities") -> None:
 
 
 def _is_in_bounding_set(number: int) -> bool:
+    return _bounding(number) == 1
+
+
+def _bounding(number: int) -> int | None:
     try:
-        return privileges.prctl(privileges.PR_CAPBSET_READ, number) == 1
+        return privileges.prctl(privileges.PR_CAPBSET_READ, number)
     except OSError as error:
         # EINVAL: a name of ours that this kernel is too old to know.
         if error.errno == errno.EINVAL:
-            return False
+            return None
         raise

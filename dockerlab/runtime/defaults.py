@@ -89,13 +89,17 @@ _TERMINALS = ((5, 1), (5, 2), (136, -1))
 _EVERYTHING = "ALL"
 
 
-def effective_capabilities(add: Sequence[str] = (), drop: Sequence[str] = ()) -> list[str]:
+def effective_capabilities(
+    add: Sequence[str] = (), drop: Sequence[str] = (), *, is_rootless: bool = False
+) -> list[str]:
     """Return a container's capabilities after ``--cap-add`` and ``--cap-drop``.
 
     Parameters
     ----------
     add, drop : sequence of str
         Names in either case, with or without ``CAP_``; ``ALL`` is all that this host can give.
+    is_rootless : bool
+        The container lives in a user namespace of its engine.
 
     Returns
     -------
@@ -112,7 +116,7 @@ def effective_capabilities(add: Sequence[str] = (), drop: Sequence[str] = ()) ->
     >>> effective_capabilities(drop=["all"], add=["chown", "CAP_KILL"])
     ['CAP_CHOWN', 'CAP_KILL']
     """
-    given = capabilities.available()
+    given = capabilities.known() if is_rootless else capabilities.available()
     added = [_full_name(name, given) for name in add]
     dropped = {_full_name(name, given) for name in drop}
     if _EVERYTHING in added:
@@ -123,14 +127,25 @@ def effective_capabilities(add: Sequence[str] = (), drop: Sequence[str] = ()) ->
     return list(dict.fromkeys([*kept, *added]))
 
 
-def default_mounts(shm_size_bytes: int) -> list[Mount]:
+def default_mounts(
+    shm_size_bytes: int, *, has_tty_group: bool = True, has_own_sysfs: bool = True
+) -> list[Mount]:
     """Return the mounts that every container has, in the order in which they are made.
 
     Parameters
     ----------
     shm_size_bytes : int
         Of /dev/shm; Docker's default is 64 MiB.
+    has_tty_group : bool
+        The group 5 exists: in a user namespace of one id it does not.
+    has_own_sysfs : bool
+        A sysfs can be mounted; it shows a network, so that needs one of the same user namespace.
     """
+    # gid 5 is the group tty, by convention of every distribution.
+    tty_group = ["gid=5"] if has_tty_group else []
+    sysfs = _mount("/sys", "sysfs", "sysfs", [*_NOTHING_SPECIAL, "ro"])
+    if not has_own_sysfs:
+        sysfs = _mount("/sys", "bind", "/sys", ["rbind", "rprivate", *_NOTHING_SPECIAL, "ro"])
     return [
         _mount("/proc", "proc", "proc", _NOTHING_SPECIAL),
         _mount("/dev", "tmpfs", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
@@ -138,10 +153,9 @@ def default_mounts(shm_size_bytes: int) -> list[Mount]:
             "/dev/pts",
             "devpts",
             "devpts",
-            # gid 5 is the group tty, by convention of every distribution.
-            ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+            ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", *tty_group],
         ),
-        _mount("/sys", "sysfs", "sysfs", [*_NOTHING_SPECIAL, "ro"]),
+        sysfs,
         _mount("/sys/fs/cgroup", "cgroup", "cgroup", ["ro", *_NOTHING_SPECIAL]),
         _mount("/dev/mqueue", "mqueue", "mqueue", _NOTHING_SPECIAL),
         _mount(

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 
 from dockerlab.kernel import syscalls
-from dockerlab.runtime import namespaces, protocol, terminal, workload
+from dockerlab.runtime import namespaces as joining
+from dockerlab.runtime import protocol, terminal, workload
 from dockerlab.runtime.init import connect_stdio, report_failure
 from dockerlab.runtime.protocol import Step
 from dockerlab.runtime.zygote import block_imports
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from dockerlab.oci.runtimespec import Process
+    from dockerlab.oci.runtimespec import Namespace, Process
 
 __all__ = ["Enter"]
 
@@ -31,6 +32,8 @@ class Enter:
     ----------
     init_pidfd : int
         The container's first process.
+    namespaces : list
+        Those of the container's spec.
     join_cgroup : callable
         Puts this process into the container's cgroup.
     user : str or None
@@ -42,6 +45,7 @@ class Enter:
         *,
         sync: socket.socket,
         init_pidfd: int,
+        namespaces: list[Namespace],
         process: Process,
         user: str | None,
         stdio: list[int],
@@ -50,6 +54,7 @@ class Enter:
     ) -> None:
         self._sync = sync
         self._init_pidfd = init_pidfd
+        self._namespaces = namespaces
         self._process = process
         self._user = user
         self._stdio = stdio
@@ -71,7 +76,7 @@ class Enter:
         with Step("cgroup"):
             self._join_cgroup()
         with Step("namespaces"):
-            namespaces.join(self._init_pidfd)
+            joining.join(self._init_pidfd, self._namespaces)
         # As: before. Root and working directory: the container's.
         if self._process.get("terminal", False):
             self._open_terminal()

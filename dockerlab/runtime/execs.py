@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from dockerlab.oci.runtimespec import Process
+    from dockerlab.oci.runtimespec import Namespace, Process
     from dockerlab.runtime.loop import Loop
 
     Tell = Callable[[dict[str, Any]], None]
@@ -36,6 +36,11 @@ class Execs:
         Sends a message to everybody who is connected to the monitor.
     join_cgroup, install_filter : callable
         What `runtime.enter.Enter` needs; called in the forked process.
+
+    Attributes
+    ----------
+    namespaces : list
+        Those of the container's spec, to be set before an exec is started.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class Execs:
     ) -> None:
         self._loop = loop
         self._tell = tell
+        self.namespaces: list[Namespace] = []
         self._join_cgroup = join_cgroup
         self._install_filter = install_filter
         self._running: dict[str, Supervised] = {}
@@ -99,6 +105,7 @@ class Execs:
         enter = Enter(
             sync=theirs,
             init_pidfd=init.pidfd,
+            namespaces=self.namespaces,
             process=process,
             user=message.get("user"),
             stdio=pipes.theirs if pipes else [-1, -1, -1],

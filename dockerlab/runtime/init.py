@@ -89,7 +89,11 @@ class Init:
         # As: before, but alone in mount, uts, ipc and network namespaces. Root: still the host's.
         self._set_hostname()
         root_fd = self._mount_root()
-        self._perform(mounts.plan_mounts(self._spec), root_fd)
+        # The overlay is of a user namespace or not, and so is all else.
+        plan = mounts.plan_mounts(
+            self._spec, has_borrowed_devices=self._overlay.get("userxattr", False)
+        )
+        self._perform(plan, root_fd)
         self._perform(mounts.plan_cgroups(self._spec, self._cgroup_folders), root_fd)
         self._tell_mounted(root_fd)
         self._enter_root(root_fd)
@@ -169,12 +173,20 @@ def connect_stdio(stdio: list[int], slave: int, identity: workload.Identity) -> 
         for number, fd in enumerate(stdio):
             if fd >= 0:
                 if identity.uid:
-                    os.fchown(fd, identity.uid, -1 if slave >= 0 else identity.gid)
+                    _give(fd, identity, gid=-1 if slave >= 0 else identity.gid)
                 os.dup2(fd, number)
             else:
                 null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
                 os.dup2(null, number)
                 os.close(null)
+
+
+def _give(fd: int, identity: workload.Identity, gid: int) -> None:
+    try:
+        os.fchown(fd, identity.uid, gid)
+    except OSError as error:
+        workload.raise_if_unmapped(error, identity)
+        raise
 
 
 def _write(path: str, text: str) -> None:

@@ -13,16 +13,24 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dockerlab.errors import EngineFailure
 from dockerlab.kernel import constants
 from dockerlab.kernel.fds import recv_message, send_message
+from dockerlab.runtime.usernamespace import Mapping
 
-__all__ = ["Zygote", "sealed_copy"]
+__all__ = ["UserNamespace", "Zygote", "sealed_copy"]
 
 _READY_TIMEOUT_S = 10.0
 _COPY_BYTES = 1 << 20
+
+
+class UserNamespace(NamedTuple):
+    """Where a zygote finds its user namespace, and which ids a new one gets."""
+
+    runtime_dir: Path
+    mapping: Mapping
 
 
 class Zygote:
@@ -45,44 +53,54 @@ class Zygote:
         self.sealed = sealed
 
     @classmethod
-    def launch(cls, script: Path, *, import_paths: Sequence[str], log_fd: int) -> "Zygote":
+    def launch(
+        cls,
+        script: Path,
+        *,
+        import_paths: Sequence[str],
+        log_fd: int,
+        namespace: UserNamespace | None = None,
+    ) -> "Zygote":
         """Start the zygote that `script` describes and wait until it is ready.
 
         Parameters
         ----------
         script : Path
-            Executed as a file, with the number of its socket and `import_paths` as arguments.
+            Executed as a file, with the number of its socket, the runtime folder (or nothing) and
+            `import_paths` as arguments.
         log_fd : int
             The standard error of the zygote and of its children.
+        namespace : UserNamespace, optional
+            What it enters; without one it stays in this process's.
 
         Raises
         ------
         EngineFailure
             It did not get ready; the log says why.
         """
+        arguments = [str(script), str(namespace.runtime_dir) if namespace else "", *import_paths]
+        mapping = namespace.mapping if namespace else None
         with contextlib.suppress(OSError, EngineFailure):
             executable = sealed_copy(sys.executable)
             try:
-                return cls._start(
-                    f"/proc/self/fd/{executable}", executable, script, import_paths, log_fd
-                )
+                return cls._start(executable, arguments, log_fd, mapping)
             finally:
                 os.close(executable)
         # No memfd, or one that may not be executed (vm.memfd_noexec=2): then the plain file.
         try:
-            return cls._start(sys.executable, None, script, import_paths, log_fd)
+            return cls._start(None, arguments, log_fd, mapping)
         except OSError as error:
             raise EngineFailure(f"cannot start the zygote: {error}") from error
 
     @classmethod
     def _start(
         cls,
-        executable: str,
         memory_fd: int | None,
-        script: Path,
-        import_paths: Sequence[str],
+        arguments: Sequence[str],
         log_fd: int,
+        mapping: Mapping | None,
     ) -> "Zygote":
+        script, *others = arguments
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         fds = [theirs.fileno()] + ([] if memory_fd is None else [memory_fd])
         with theirs:
@@ -93,11 +111,11 @@ class Zygote:
                     "-I",
                     "-S",
                     "-E",
-                    str(script),
+                    script,
                     str(theirs.fileno()),
-                    *import_paths,
+                    *others,
                 ],
-                executable=executable,
+                executable=sys.executable if memory_fd is None else f"/proc/self/fd/{memory_fd}",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log_fd,
@@ -107,18 +125,26 @@ class Zygote:
             )
         zygote = cls(process, ours, sealed=memory_fd is not None)
         try:
-            zygote._wait_until_ready()
+            zygote._wait_until_ready(mapping)
         except (OSError, EngineFailure):
             zygote.close()
             raise
         return zygote
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self, mapping: Mapping | None) -> None:
         self._sock.settimeout(_READY_TIMEOUT_S)
-        data, _ = recv_message(self._sock)
+        kind = self._receive_type()
+        if kind == "unshared" and mapping is not None:
+            mapping.write(self.pid)
+            send_message(self._sock, b'{"type":"mapped"}')
+            kind = self._receive_type()
         self._sock.settimeout(None)
-        if not data or json.loads(data).get("type") != "ready":
+        if kind != "ready":
             raise EngineFailure("the zygote ended before it was ready; the engine's log says why")
+
+    def _receive_type(self) -> str:
+        data, _ = recv_message(self._sock)
+        return str(json.loads(data).get("type")) if data else ""
 
     def submit(self, job: str, args: dict[str, Any], fds: Sequence[int] = ()) -> None:
         """Have a child forked that runs `job`; the caller keeps its own descriptors.

@@ -102,6 +102,7 @@ class Monitor:
         bundle = self._args["bundle"]
         spec = load_spec(bundle)
         self._filter = load_filter(bundle, spec)
+        self._execs.namespaces = spec["linux"].get("namespaces", [])
         with Step("bundle", self._args["run_dir"]):
             self._connections.listen()
         self._make_cgroup(spec)

@@ -218,8 +218,13 @@ class CgroupFolders:
             kernel.mount_setattr(here, options.set_, options.clear, 0, recursive=False)
 
 
-def plan_mounts(spec: Spec) -> list[Operation]:
+def plan_mounts(spec: Spec, *, has_borrowed_devices: bool = False) -> list[Operation]:
     """Return everything that is to be mounted, made and masked inside the root, in order.
+
+    Parameters
+    ----------
+    has_borrowed_devices : bool
+        Device nodes are the host's, for in a user namespace none may be made.
 
     Not in it: the cgroup folders, which exist only when the monitor has made them
     (`plan_cgroups`), and the root itself (`rootfs.mount_overlay`).
@@ -232,7 +237,8 @@ def plan_mounts(spec: Spec) -> list[Operation]:
         plan.append(_plan_mount(mount))
         if mount["destination"] == "/dev":
             # At once: what is mounted below /dev afterwards must find our own directory.
-            plan.append(rootfs.Devices(linux.get("devices", [])))
+            devices = linux.get("devices", [])
+            plan.append(rootfs.Devices(devices, are_borrowed=has_borrowed_devices))
     # Before /proc/sys is read-only.
     plan += [rootfs.Sysctl(key, value) for key, value in linux.get("sysctl", {}).items()]
     plan += [rootfs.ReadonlyPath(path) for path in linux.get("readonlyPaths", [])]

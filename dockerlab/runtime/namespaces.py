@@ -58,16 +58,17 @@ def leave(namespaces: list[Namespace]) -> None:
         bring_loopback_up()
 
 
-def join(pidfd: int) -> None:
-    """Enter every namespace of a running process but its user and pid namespaces.
+def join(pidfd: int, namespaces: list[Namespace]) -> None:
+    """Enter the namespaces of a running process that its spec has, but not its pid namespace.
 
-    Root and working directory become those of its mount namespace. A descriptor and not a number:
+    What it shares with the host is ours already, and in a user namespace may not be joined. Root
+    and working directory become those of its mount namespace. A descriptor and not a number:
     who calls is in the pid namespace already, where the process has another number. setns(2), since
     Linux 5.8
     """
     flags = 0
-    for flag in _FLAGS.values():
-        flags |= flag
+    for namespace in namespaces:
+        flags |= _FLAGS.get(namespace["type"], 0)
     syscalls.setns(pidfd, flags)
 
 

@@ -11,21 +11,26 @@ import os
 import stat
 
 from dockerlab.kernel import constants, syscalls
-from dockerlab.runtime.inside import Held, make_directory, open_path
+from dockerlab.runtime.inside import Held, make_directory, make_file, open_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypedDict
+    from typing import NotRequired, TypedDict
 
     from dockerlab.oci.runtimespec import Device
     from dockerlab.runtime.inside import Kernel
 
     class Overlay(TypedDict):
-        """The folders of an overlay; `lower` has the top layer first."""
+        """The folders of an overlay; `lower` has the top layer first.
+
+        With `userxattr` its marks are attributes that a user namespace may write (since Linux
+        5.11).
+        """
 
         lower: list[str]
         upper: str
         work: str
+        userxattr: NotRequired[bool]
 
 
 __all__ = [
@@ -87,6 +92,8 @@ def mount_overlay(kernel: Kernel, overlay: Overlay, mount_point: str) -> int:
             kernel.fsconfig_string(fs_fd, "upperdir", overlay["upper"])
             kernel.fsconfig_string(fs_fd, "workdir", overlay["work"])
             kernel.fsconfig_string(fs_fd, "source", "overlay")
+            if overlay.get("userxattr", False):
+                kernel.fsconfig_flag(fs_fd, "userxattr")
             kernel.fsconfig_create(fs_fd)
             root_fd = kernel.fsmount(fs_fd, 0)
         kernel.move_mount(root_fd, target_fd)
@@ -101,6 +108,7 @@ def _mount_overlay_in_one_page(kernel: Kernel, overlay: Overlay, mount_point: st
     # Relative names: the kernel resolves them as we do, and absolute ones would fill the page.
     os.chdir("/proc/self/fd")
     data = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}"
+    data += ",userxattr" if overlay.get("userxattr", False) else ""
     kernel.mount("overlay", mount_point, "overlay", 0, data)
     os.chdir("/")
     for fd in fds:
@@ -114,17 +122,22 @@ class Devices:
     step = "device"
     path = "/dev"
 
-    def __init__(self, devices: list[Device]) -> None:
+    def __init__(self, devices: list[Device], *, are_borrowed: bool) -> None:
         self._devices = devices
+        self._are_borrowed = are_borrowed
 
     def describe(self) -> str:
         """Return the step as a line of text."""
-        return f"make {len(self._devices)} nodes and {len(_LINKS)} links in /dev"
+        count, links = len(self._devices), f"{len(_LINKS)} links in /dev"
+        if self._are_borrowed:
+            return f"borrow {count} nodes and make {links}"
+        return f"make {count} nodes and {links}"
 
     def perform(self, kernel: Kernel, root_fd: int) -> None:
-        """Make them."""
+        """Make them; the nodes are the host's own, bound, where none may be made."""
+        provide = self._borrow_node if self._are_borrowed else self._make_node
         for device in self._devices:
-            self._make_node(kernel, root_fd, device)
+            provide(kernel, root_fd, device)
         with Held(kernel, open_path(kernel, root_fd, self.path, follow=False)) as dev_fd:
             for name, text in _LINKS:
                 kernel.symlinkat(text, dev_fd, name)
@@ -138,6 +151,15 @@ class Devices:
             kernel.mknodat(parent_fd, name, mode, number)
             if uid or gid:
                 kernel.chownat(parent_fd, name, uid, gid)
+
+    def _borrow_node(self, kernel: Kernel, root_fd: int, device: Device) -> None:
+        path = os.path.normpath(device["path"])
+        flags = constants.OPEN_TREE_CLONE
+        with (
+            Held(kernel, kernel.open_tree(constants.AT_FDCWD, path, flags)) as node_fd,
+            Held(kernel, make_file(kernel, root_fd, path)) as target_fd,
+        ):
+            kernel.move_mount(node_fd, target_fd)
 
 
 class Sysctl:

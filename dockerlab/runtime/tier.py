@@ -73,7 +73,7 @@ TIERS = (
 _ROOTFUL_REASON = "root may make namespaces and mounts"
 
 # The tiers that this version's own engine runs containers in.
-BUILT = ("rootful",)
+BUILT = ("rootful", "rootless", "rootless, one id")
 
 # All that "rootful" needs, in an order in which one process can do it: what looks at /proc comes
 # before what mounts on it, a filter comes last, and `proc` makes a pid namespace too.

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
     from dockerlab.oci.runtimespec import Process
 
-__all__ = ["Identity", "become", "enter_working_directory", "execute", "find_identity"]
+__all__ = [
+    "Identity",
+    "become",
+    "enter_working_directory",
+    "execute",
+    "find_identity",
+    "raise_if_unmapped",
+]
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A passwd file of a megabyte has twenty thousand users; more is an attack on our memory.
@@ -121,15 +128,34 @@ def become(process: Process, identity: Identity, install_filter: Callable[[], No
         # Without no_new_privs seccomp(2) wants CAP_SYS_ADMIN, which is gone in a moment.
         install_filter()
     with Step("user"):
-        os.setgroups(identity.groups)
-        os.setresgid(identity.gid, identity.gid, identity.gid)
-        os.setresuid(identity.uid, identity.uid, identity.uid)
+        if not process["user"].get("keepGroups", False):
+            os.setgroups(identity.groups)
+        _set_ids(identity)
     with Step("capabilities"):
         if "capabilities" in process:
             capabilities.apply(process["capabilities"])
     if has_no_new_privileges:
         install_filter()
     os.umask(process["user"].get("umask", _UMASK))
+
+
+def _set_ids(identity: Identity) -> None:
+    try:
+        os.setresgid(identity.gid, identity.gid, identity.gid)
+        os.setresuid(identity.uid, identity.uid, identity.uid)
+    except OSError as error:
+        raise_if_unmapped(error, identity)
+        raise
+
+
+def raise_if_unmapped(error: OSError, identity: Identity) -> None:
+    """Say what the kernel means by EINVAL: that an id does not exist in the user namespace."""
+    if error.errno != errno.EINVAL:
+        return
+    reason = "has no id in this engine's user namespace; ranges in /etc/subuid and /etc/subgid"
+    reason += " with newuidmap would give it one, or run the container with --user 0"
+    name = f"{identity.uid}:{identity.gid}"
+    raise StepFailure("user", errno.EINVAL, name, f'user "{name}" {reason}') from error
 
 
 def execute(process: Process, identity: Identity, keep_fd: int) -> None:

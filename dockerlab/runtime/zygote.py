@@ -24,8 +24,15 @@ if TYPE_CHECKING:
     Job = Callable[[dict[str, Any], list[int]], None]
 
 
-def serve(sock_fd: int, jobs: dict[str, Job]) -> None:
+def serve(
+    sock_fd: int, jobs: dict[str, Job], enter: Callable[[socket.socket], None] | None = None
+) -> None:
     """Fork a child for every job that arrives on `sock_fd`, until the other end closes.
+
+    Parameters
+    ----------
+    enter : callable, optional
+        Enters a user namespace, once, for this process and all its children.
 
     Notes
     -----
@@ -41,6 +48,8 @@ def serve(sock_fd: int, jobs: dict[str, Job]) -> None:
     # A child must not be killed, or kill its container, because a terminal sent SIGINT to us all.
     os.setsid()
     _forget_signals()
+    if enter is not None:
+        enter(sock)
     _leave_mount_namespace()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     # What is loaded now is shared with every child: no collection may touch, and copy, its pages.

@@ -21,6 +21,8 @@ from typing import Any
 import docker
 from docker.errors import DockerException
 
+from tests.support.accounts import Account
+
 __all__ = ["EngineUnderTest", "find_holders", "recorded_events", "wait_until"]
 
 READY_TIMEOUT_S = 30.0
@@ -36,11 +38,21 @@ class EngineUnderTest:
         Mirrors of docker.io that the daemon is started with.
     environ : dict
         Added to the daemon's environment.
+    account : Account
+        The unprivileged user that the daemon runs as; by default the one of the tests.
     """
 
-    def __init__(self, mirrors: Sequence[str] = (), environ: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        mirrors: Sequence[str] = (),
+        environ: dict[str, str] | None = None,
+        account: Account | None = None,
+    ) -> None:
         # A short path: a socket's holds 107 bytes, and pytest's own folders are long.
         self.base = Path(tempfile.mkdtemp(prefix="dl-"))
+        self.account = account
+        if account is not None:
+            os.chown(self.base, account.uid, account.gid)
         self.root = self.base / "root"
         self.socket = self.base / "engine.sock"
         self.mirrors = list(mirrors)
@@ -63,6 +75,8 @@ class EngineUnderTest:
     def runtime_dir(self) -> Path:
         """Where the daemon keeps the sockets of its monitors (docs/architecture.md)."""
         name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:8]
+        if self.account is not None:
+            return Path(tempfile.gettempdir()) / f"dockerlab-{self.account.uid}" / name
         if os.geteuid() == 0:
             return Path("/run/dockerlab") / name
         fallback = Path(tempfile.gettempdir()) / f"dockerlab-{os.geteuid()}"
@@ -71,7 +85,11 @@ class EngineUnderTest:
 
     def start(self) -> None:
         """Start the daemon and return when it listens; raise RuntimeError with its log."""
-        command = [sys.executable, "-m", "dockerlab.daemon", "--foreground"]
+        if self._process is not None:
+            self._process.wait(STOP_TIMEOUT_S)
+        account = self.account
+        command = [account.python if account else sys.executable, "-m", "dockerlab.daemon"]
+        command += ["--foreground"]
         command += ["--root", str(self.root), "--socket", str(self.socket)]
         for mirror in self.mirrors:
             command += ["--mirror", mirror]
@@ -84,7 +102,8 @@ class EngineUnderTest:
                     stdout=output,
                     stderr=output,
                     pass_fds=[ready_end],
-                    env=os.environ | self._environ,
+                    env=(account.environ if account else os.environ) | self._environ,
+                    **(account.identity if account else {}),
                 )
             os.close(ready_end)
             self._await_ready(ready)

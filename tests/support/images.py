@@ -15,7 +15,14 @@ from typing import Any
 from dockerlab.hub.elf import hello_elf
 from tests.support.registry import push_image
 
-__all__ = ["HELLO_TEXT", "SLOW_LAYERS", "find_static_busybox", "layer", "push_test_images"]
+__all__ = [
+    "HELLO_TEXT",
+    "SLOW_LAYERS",
+    "busybox_layer",
+    "find_static_busybox",
+    "layer",
+    "push_test_images",
+]
 
 HELLO_TEXT = "Hello from the registry of the tests.\n"
 SLOW_LAYERS = 3
@@ -65,7 +72,7 @@ def push_test_images(address: str) -> None:
     """
     architecture = _MACHINES[platform.machine()]
     hello = layer({"hello": hello_elf(architecture, HELLO_TEXT.encode())})
-    shell = _busybox_layer()
+    shell = busybox_layer()
     noise = [layer({f"noise-{n}": os.urandom(_SLOW_LAYER_BYTES)}) for n in range(SLOW_LAYERS)]
     identity = layer(
         {
@@ -96,7 +103,8 @@ def push_test_images(address: str) -> None:
         )
 
 
-def _busybox_layer() -> bytes:
+def busybox_layer() -> bytes:
+    """Return a layer with a shell: the host's busybox under all its names."""
     program = find_static_busybox()
     if program is None:
         raise FileNotFoundError("no static busybox (apt install busybox-static)")

@@ -8,12 +8,14 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.support.accounts import find_python
 from tests.support.dockerd import why_no_dockerd
 from tests.support.images import find_static_busybox
 
@@ -84,6 +86,17 @@ def _arm64() -> str:
     return "" if shutil.which("qemu-aarch64-static") else "qemu-user-static is not installed"
 
 
+def _rootless() -> str:
+    """Have nobody, who has no privilege, make a user namespace with Python."""
+    python = find_python()
+    if reason := _root():
+        return reason
+    if not python:
+        version = ".".join(map(str, sys.version_info[:2]))
+        return f"no Python {version} that every user may execute"
+    return _try(["setpriv", "--reuid=65534", "--clear-groups", "unshare", "--user", "true"])
+
+
 def _try(command: list[str], folder: str | None = None) -> str:
     try:
         done = subprocess.run(
@@ -107,6 +120,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "needs_arm64": _arm64,
     "needs_proot": _program("proot"),
     "needs_newuidmap": _program("newuidmap"),
+    "needs_rootless": _rootless,
 }
 
 

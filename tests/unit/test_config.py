@@ -62,13 +62,14 @@ def test_the_file_is_read(tmp_path: Path) -> None:
         tmp_path,
         'mirrors = ["http://127.0.0.1:5000/"]\n'
         'insecure-registries = ["lab:5000"]\n'
-        "fallback = false\nidle-exit = 60\n",
+        'fallback = false\nidle-exit = 60\ncgroup_parent = "/lab/alice"\n',
     )
     settings = load_settings(environ)
     assert settings.mirrors == ("http://127.0.0.1:5000",)
     assert settings.insecure_registries == ("lab:5000",)
     assert settings.fallback is False
     assert settings.idle_exit_s == 60.0
+    assert settings.cgroup_parent == "/lab/alice"
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
@@ -95,6 +96,10 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         "idle-exit = -1",
         "idle-exit = true_",
         "colour = 1",
+        'cgroup_parent = "lab"',
+        'cgroup_parent = "/lab/../other"',
+        'cgroup_parent = "/lab/"',
+        "cgroup_parent = 5",
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path: Path, text: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from dockerlab.image.layer.fault import LayerFault, Limits, shown
 from dockerlab.image.layer.folders import FOLDER_FLAGS, Folder, Folders
+from dockerlab.image.layer.owners import Owners
 from dockerlab.image.layer.pending import PendingFolders
 from dockerlab.image.layer.removal import remove_at
 from dockerlab.image.layer.tar import (
@@ -32,6 +33,7 @@ __all__ = ["Applier", "clean_path", "clean_time"]
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SPECIAL_BITS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
+_NODES = frozenset({CHARACTER_DEVICE, BLOCK_DEVICE})
 _MAX_PATH_BYTES = 4095  # PATH_MAX of limits.h, without its zero byte
 # 2**33 seconds is in the year 2242; ext4 ends in 2446, XFS with bigtime in 2486.
 _TIME_RANGE_NS = range(-(1 << 31) * 10**9, (1 << 33) * 10**9)
@@ -50,13 +52,16 @@ class Applier:
         Sum of the files' apparent sizes, which is what Docker calls a layer's size.
     """
 
-    def __init__(self, root_fd: int, limits: Limits, overlay: Overlay) -> None:
+    def __init__(
+        self, root_fd: int, limits: Limits, overlay: Overlay, owners: Owners | None = None
+    ) -> None:
+        self._owners = owners or Owners()
         self._root_fd = root_fd
         self._limits = limits
         self._overlay = overlay
         self._folders = Folders(root_fd, overlay)
         self._pending = PendingFolders()
-        self._owner = (os.geteuid(), os.getegid())
+        self._left_out: set[bytes] = set()
         self._makers: dict[bytes, Callable[[Entry, int, bytes], None]] = {
             HARD_LINK: self._make_hard_link,
             SYMLINK: self._make_symlink,
@@ -129,10 +134,9 @@ class Applier:
         try:
             _write_data(fd, entry, archive)
             # In this order: chown(2) and write(2) clear the set-id bits and file capabilities.
-            if (entry.uid, entry.gid) != self._owner:
-                os.fchown(fd, entry.uid, entry.gid)
-            if entry.mode & _SPECIAL_BITS:
-                os.fchmod(fd, entry.mode)
+            mode = self._owners.give(fd, entry)
+            if mode & _SPECIAL_BITS:
+                os.fchmod(fd, mode)
             for key, value in entry.xattrs:
                 self._set_xattr(fd, key, value)
             time_ns = clean_time(entry.mtime_ns)
@@ -163,14 +167,18 @@ class Applier:
             os.close(fd)
 
     def _set_folder(self, entry: Entry, fd: int, path: bytes) -> None:
-        os.fchown(fd, entry.uid, entry.gid)
+        # Always: an earlier entry of the same folder may have named another owner.
+        mode = self._owners.give(fd, entry, is_new=False)
         for key, value in entry.xattrs:
             self._set_xattr(fd, key, value)
-        self._pending.add(path, entry.mode, clean_time(entry.mtime_ns))
+        self._pending.add(path, mode, clean_time(entry.mtime_ns))
 
     def _make_other(self, entry: Entry, parent: Folder, name: bytes) -> None:
         if entry.kind == CHARACTER_DEVICE and entry.major == entry.minor == 0:
             # Overlayfs would take it for a whiteout, which a layer can only say by `.wh.`.
+            return
+        if self._is_left_out(entry):
+            self._clear_if_there(parent, name)
             return
         make = self._makers[entry.kind]
         try:
@@ -182,6 +190,15 @@ class Applier:
             # What a hard link says of its file was said before, and to follow it could change a
             # file behind a link (GHSA-c72p-9xmj-rx3w).
             self._set_attributes(entry, self._folders.open(parent[1])[0], name)
+
+    def _is_left_out(self, entry: Entry) -> bool:
+        """Tell whether it is a node that nobody may make here, or one more name of such a node."""
+        is_left_out = (entry.kind in _NODES and self._owners.leaves_out_nodes) or (
+            entry.kind == HARD_LINK and clean_path(entry.link) in self._left_out
+        )
+        if is_left_out:
+            self._left_out.add(clean_path(entry.path))
+        return is_left_out
 
     def _make_hard_link(self, entry: Entry, folder_fd: int, name: bytes) -> None:
         target = clean_path(entry.link)
@@ -207,10 +224,9 @@ class Applier:
 
     def _set_attributes(self, entry: Entry, folder_fd: int, name: bytes) -> None:
         """Set what belongs to a file that cannot be opened: a link, a device, a fifo."""
-        if (entry.uid, entry.gid) != self._owner:
-            os.chown(name, entry.uid, entry.gid, dir_fd=folder_fd, follow_symlinks=False)
-        if entry.mode & _SPECIAL_BITS and entry.kind != SYMLINK:
-            os.chmod(name, entry.mode, dir_fd=folder_fd)
+        mode = self._owners.give_name(name, folder_fd, entry)
+        if mode & _SPECIAL_BITS and entry.kind != SYMLINK:
+            os.chmod(name, mode, dir_fd=folder_fd)
         if entry.xattrs:
             # setxattr(2) takes no folder descriptor, and no descriptor of such a file either.
             os.fchdir(folder_fd)
@@ -261,6 +277,12 @@ class Applier:
             self._pending.drop(real + b"/" + name if real else name)
         if stat.S_ISDIR(status.st_mode) or stat.S_ISLNK(status.st_mode):
             self._folders.forget()
+
+    def _clear_if_there(self, folder: Folder, name: bytes) -> None:
+        try:
+            self._clear(folder, name)
+        except FileNotFoundError:
+            return
 
 
 def clean_path(path: bytes) -> bytes:

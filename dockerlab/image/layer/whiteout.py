@@ -11,7 +11,7 @@ import stat
 
 from dockerlab.image.layer.fault import LayerFault, shown
 
-__all__ = ["OPAQUE", "TRUSTED", "USER", "Overlay", "hidden_name", "is_whiteout"]
+__all__ = ["OPAQUE", "RECORDS", "TRUSTED", "USER", "Overlay", "hidden_name", "is_whiteout"]
 
 _PREFIX = b".wh."
 # aufs kept notes of its own under this prefix; only the opaque mark means something to others.
@@ -25,6 +25,9 @@ OPAQUE = b"/"
 # `user.` goes with the mount option `userxattr` (since Linux 5.11).
 TRUSTED = b"trusted.overlay."
 USER = b"user.overlay."
+
+# What we note of files ourselves (`owners`).
+RECORDS = b"user.dockerlab."
 
 
 def hidden_name(name: bytes) -> bytes | None:
@@ -82,5 +85,5 @@ class Overlay:
 
     @staticmethod
     def steers(attribute: bytes) -> bool:
-        """Tell whether an attribute would steer overlayfs: a layer may not bring such a one."""
-        return attribute.startswith((TRUSTED, USER))
+        """Tell whether an attribute would steer overlayfs, or us: no layer may bring such a one."""
+        return attribute.startswith((TRUSTED, USER, RECORDS))

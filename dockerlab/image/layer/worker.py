@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dockerlab.image.layer.apply import Applier
 from dockerlab.image.layer.compression import Reader, open_reader
 from dockerlab.image.layer.fault import LayerFault, Limits
+from dockerlab.image.layer.owners import Owners, RecordingOwners
 from dockerlab.image.layer.source import Source
 from dockerlab.image.layer.tar import TarReader
 from dockerlab.image.layer.whiteout import TRUSTED, USER, Overlay
@@ -55,7 +56,8 @@ def unpack(
     args : dict
         ``staging``: the folder, empty, on the host; ``diff_id``: what the uncompressed archive's
         digest must be; ``media_type``: kept for the report; optional ``limits``: `Limits` by name;
-        optional ``userxattr``: spell whiteouts for overlayfs in a user namespace.
+        optional ``userxattr``: this process is in a user namespace, so spell whiteouts for an
+        overlayfs there, and record what it cannot do.
     fds : sequence of int
         The compressed layer to read, and where the report goes. Both are closed at the end.
     confine : callable
@@ -86,14 +88,15 @@ def _unpack(
 ) -> "dict[str, Any]":
     begin_s = time.monotonic()
     limits = Limits(**args.get("limits") or {})
-    overlay = Overlay(USER if args.get("userxattr") else TRUSTED)
+    is_rootless = bool(args.get("userxattr"))
+    overlay = Overlay(USER if is_rootless else TRUSTED)
     _close_others(data_fd, report_fd)
     root_fd = _enter(args["staging"], limits)
     if confine is not None:
         confine()
     reader = _Timed(open_reader(data_fd))
     source = Source(reader.read, limits.total_bytes)
-    applier = Applier(root_fd, limits, overlay)
+    applier = Applier(root_fd, limits, overlay, RecordingOwners() if is_rootless else Owners())
     applier.apply(TarReader(source, limits))
     source.drain()
     if source.digest() != args["diff_id"]:

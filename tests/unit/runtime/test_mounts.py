@@ -202,6 +202,26 @@ def test_the_overlay_has_its_layers_top_first() -> None:
     assert set(kernel.open_fds) == {kernel.ROOT, root}
 
 
+def test_the_marks_of_an_overlay_in_a_user_namespace_are_user_attributes() -> None:
+    kernel = FakeKernel({"/rootfs": "directory"})
+    overlay: rootfs.Overlay = {"lower": ["/l"], "upper": "/u", "work": "/w", "userxattr": True}
+    rootfs.mount_overlay(kernel, overlay, "/rootfs")
+
+    created = next(call for call in kernel.calls if call[0] == "create")
+    assert "userxattr" in str(created)
+
+
+def test_borrowed_devices_are_bound_and_not_made() -> None:
+    kernel = FakeKernel({"/": "directory", "/dev": "directory"})
+    devices = rootfs.Devices(defaults.default_devices(), are_borrowed=True)
+    devices.perform(kernel, kernel.ROOT)
+
+    assert devices.describe() == "borrow 6 nodes and make 6 links in /dev"
+    names = [f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty")]
+    assert kernel.mounts == [(name, name) for name in names]
+    assert {kernel.kind_of(name) for name in names} == {"file"}
+
+
 class OldKernel(FakeKernel):
     """Before Linux 6.5: no parameter "lowerdir+"."""
 
