@@ -285,7 +285,7 @@ def to_text(found: Json) -> str:
         f"gives:  {tier['gives']}",
     ]
     if not tier["is_built"]:
-        lines.append("        (not in this version yet: its engine runs containers as root only)")
+        lines.append("        (not in this version yet: containers run in the tiers above it)")
     if found["apparmor_profile"]:
         lines += [
             "",

@@ -31,7 +31,7 @@ from dockerlab.image.layers import FolderLayers
 from dockerlab.runtime import usernamespace
 from dockerlab.runtime.launch import UserNamespace
 from dockerlab.runtime.probes.asking import Host
-from dockerlab.runtime.tier import Tier, choose_tier
+from dockerlab.runtime.tier import BUILT, Tier, choose_tier
 from dockerlab.runtime.usernamespace import Mapping
 
 __all__ = ["Engine", "host_of", "make_spawner", "mapping_of"]
@@ -80,7 +80,13 @@ class Engine:
         roster.load()
         images = Images(database, content, layers, events, roster.all)
         images.load()
-        starter = Starter(spawner, layers, mapping, _cgroup_parent(settings, mapping))
+        starter = Starter(
+            spawner,
+            layers,
+            mapping,
+            _cgroup_parent(settings, mapping),
+            refusal="" if tier.name in BUILT else tier.reason,
+        )
         containers = Containers(roster, folders, images, events, starter)
         await recover(roster, containers, images, folders, spawner)
         unpacker = ZygoteUnpacker(spawner, is_rootless=mapping is not None)

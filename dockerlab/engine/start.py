@@ -22,6 +22,7 @@ from dockerlab.engine.folders import ContainerFolder
 from dockerlab.engine.spawner import Spawner, socketpair
 from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT, HostFacts, check_cgroup, make_spec
 from dockerlab.engine.task import Message, Task, start_failure
+from dockerlab.errors import Unsupported
 from dockerlab.image.layers import LayerStore
 from dockerlab.oci.runtimespec import Spec
 from dockerlab.phases import Stopwatch
@@ -50,12 +51,15 @@ class Starter:
         The ids of the engine's user namespace, without root.
     cgroup_parent : str
         The cgroup that those of containers are made in; '' where there is none.
+    refusal : str
+        Why no container can run on this host; '' where they can.
     """
 
     spawner: Spawner
     layers: LayerStore
     mapping: Mapping | None = None
     cgroup_parent: str = DEFAULT_CGROUP_PARENT
+    refusal: str = ""
 
     def facts(self, container: Container, files: dict[str, str] | None = None) -> HostFacts:
         """Return what the spec of a container, or of an exec in it, depends on."""
@@ -63,6 +67,11 @@ class Starter:
 
     def check(self, container: Container) -> None:
         """Refuse what this host cannot give to the container; raise Unsupported."""
+        if self.refusal:
+            raise Unsupported(
+                f"containers cannot run on this host: {self.refusal}",
+                "`dockerlab doctor` says what would lift that",
+            )
         check_cgroup(container, self.facts(container))
 
     def measure(self, path: Path) -> int:

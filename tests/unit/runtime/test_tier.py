@@ -89,7 +89,7 @@ def test_root_is_rootful_and_the_data_root_stays_as_it_was(tmp_path: Path) -> No
 
 
 @pytest.mark.needs_root
-def test_a_tier_without_an_engine_says_so(tmp_path: Path) -> None:
+def test_root_without_its_capability_is_like_a_user_without_sub_ids(tmp_path: Path) -> None:
     host = Host(str(tmp_path), sys.executable, "")
 
     def act() -> str:
@@ -101,4 +101,4 @@ def test_a_tier_without_an_engine_says_so(tmp_path: Path) -> None:
 
     assert name == "rootless, one id"
     assert reason.startswith("root with CAP_SYS_ADMIN: root has no CAP_SYS_ADMIN here; ")
-    assert reason.endswith("; containers in this tier come later")
+    assert reason.endswith("no newuidmap and no newgidmap on the PATH")
