@@ -30,6 +30,7 @@ MAGICS: dict[str, tuple[Command, ...]] = {
     ),
     "dockerlab.notebook.magics.system": (commands.ENGINE, commands.INSPECT),
     "dockerlab.notebook.magics.bench": (commands.COMPARE_RUNS,),
+    "dockerlab.notebook.magics.docker": (commands.DOCKER,),
 }
 
 

@@ -32,6 +32,7 @@ def heading(column: object) -> str:
     name = str(column)
     if name == "bytes":
         return "size"
+    name = name.removeprefix("is_")
     for suffix in _SUFFIXES:
         name = name.removesuffix(suffix)
     return name.replace("_", " ")
@@ -85,6 +86,8 @@ def _is_id(name: str) -> bool:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.3g}"
     return str(value)
