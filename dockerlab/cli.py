@@ -15,10 +15,11 @@ from typing import Any
 import dockerlab
 from dockerlab.client.autostart import daemon_command, daemon_environment, ensure_engine
 from dockerlab.client.follow import follow
+from dockerlab.client.service import SYSTEM_UNITS, install, service_of, uninstall
 from dockerlab.client.session import connect, fetch_status
 from dockerlab.client.shutdown import engine_pid, stop_engine
 from dockerlab.config import Settings, load_settings
-from dockerlab.errors import DockerlabError
+from dockerlab.errors import DockerlabError, InvalidArgument
 
 __all__ = ["main"]
 
@@ -71,13 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     place.set_defaults(mirror=[])
 
     start = verbs.add_parser("start", parents=[place], help="start it unless it runs")
-    start.add_argument(
-        "--mirror",
-        metavar="URL",
-        action="append",
-        default=[],
-        help="mirror of docker.io to ask first; may be given more than once",
-    )
+    _add_mirror(start)
     start.add_argument(
         "--foreground",
         action="store_true",
@@ -92,10 +87,35 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="for programs")
     status.set_defaults(run=_status)
 
+    _add_install(verbs.add_parser("install", parents=[place], help="have systemd start it at boot"))
+
     logs = verbs.add_parser("logs", parents=[place], help="print its log")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
     logs.set_defaults(run=_logs)
     return parser
+
+
+def _add_mirror(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mirror",
+        metavar="URL",
+        action="append",
+        default=[],
+        help="mirror of docker.io to ask first; may be given more than once",
+    )
+
+
+def _add_install(install: argparse.ArgumentParser) -> None:
+    _add_mirror(install)
+    action = install.add_mutually_exclusive_group()
+    action.add_argument("--print", action="store_true", help="print the unit, and write nothing")
+    action.add_argument("--uninstall", action="store_true", help="remove the unit again")
+    install.add_argument(
+        "--system",
+        action="store_true",
+        help=f"write below {SYSTEM_UNITS}, which root's engine needs",
+    )
+    install.set_defaults(run=_install)
 
 
 def _start(settings: Settings, options: argparse.Namespace) -> int:
@@ -133,6 +153,33 @@ def _status(settings: Settings, options: argparse.Namespace) -> int:
     else:
         print("\n".join(_describe(status)))
         print(_export_line(settings))
+    return 0
+
+
+def _install(settings: Settings, options: argparse.Namespace) -> int:
+    service = service_of(settings, os.environ)
+    if options.print:
+        print(service.text, end="")
+        return 0
+    if service.is_system != options.system:
+        raise InvalidArgument(
+            f'root\'s engine is a service of the whole machine: "{service.path}"'
+            if service.is_system
+            else "--system is for root's engine; yours is a service of your own",
+            hint="say --system to have it written there, or --print to see it"
+            if service.is_system
+            else f'leave it out: the unit is "{service.path}"',
+        )
+    if options.uninstall:
+        was_there = uninstall(service)
+        print(f"{'removed' if was_there else 'there is no'} {service.path}")
+        if was_there:
+            print(f"if it was enabled: {service.disable_command}")
+        return 0
+    print(f"{'wrote' if install(service) else 'unchanged:'} {service.path}")
+    print(f"to start it now and at each boot: {service.enable_command}")
+    if not service.is_system:
+        print("to have it without logging in: loginctl enable-linger")
     return 0
 
 

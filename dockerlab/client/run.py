@@ -219,7 +219,7 @@ class _Run:
 
     @property
     def _sees_removal(self) -> bool:
-        """Whether the answer to `wait` comes when the container is removed, with its exit status."""
+        """Whether `wait` answers when the container is removed, with its exit status."""
         return self._request.is_auto_removed and not self._is_podman
 
     @property

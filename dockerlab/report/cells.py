@@ -86,7 +86,7 @@ def _is_id(name: str) -> bool:
 
 
 def _plain(value: object) -> str:
-    if isinstance(value, bool):
+    if pd.api.types.is_bool(value):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.3g}"

@@ -81,10 +81,16 @@ def draw_waterfall(axes: "Axes", bars: Mapping[str, Sequence[Bar]], *, unit: str
     unit : str
         What stands below the axis.
     """
+    from matplotlib.transforms import offset_copy
+
+    # Headings stand clear of the axis.
+    clear = offset_copy(axes.transData, axes.get_figure(root=True), x=4, units="points")
     y, ticks, names = 0.0, [], []
     for heading, rows in bars.items():
         name = f"{heading}, {human_time(max(bar.end_s for bar in rows))}"
-        axes.text(0, y, name, color=INK, fontweight="bold", va="center", fontsize=9)
+        axes.text(
+            0, y, name, transform=clear, color=INK, fontweight="bold", va="center", fontsize=9
+        )
         y += 1
         for bar in rows:
             _draw_bar(axes, y, bar)

@@ -104,7 +104,7 @@ def plot_runs(frame: pd.DataFrame) -> Plot:
     rows = _rows(frame, times)
     has_spread = max(map(len, times.values())) > 1
     sentence = finding(frame)
-    title = textwrap.wrap(sentence, TITLE_LETTERS)
+    title = _lines(sentence) if len(engines_of(times)) > 1 else [sentence]
     heights = [1.0 + ROW_HEIGHT_IN * row_count(_bars(row)) for row in rows]
     # Made without pyplot: no window, no registry of figures, no back end switched.
     height_in = max(2.8, 0.2 * len(title) + sum(heights))
@@ -124,6 +124,13 @@ def plot_runs(frame: pd.DataFrame) -> Plot:
         if has_spread:
             draw_spread(axes[1], [series.curve for series in row])
     return Plot(figure, sentence)
+
+
+def _lines(sentence: str) -> list[str]:
+    """Break a finding about several engines: the image, then a line for each temperature."""
+    image, _, rest = sentence.partition(": ")
+    parts = [f"{image}:", *rest.split("; ")]
+    return [line for part in parts for line in textwrap.wrap(part, TITLE_LETTERS)]
 
 
 def _rows(frame: pd.DataFrame, times: dict[Group, list[float]]) -> list[list[_Series]]:

@@ -80,8 +80,10 @@ def running_podman(registries: Sequence[str] = ()) -> Iterator[RunningPodman]:
     with (base / "log").open("wb") as log:
         # In a mount namespace of its own, so that none of its mounts stays on the host.
         process = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "slave", "podman", *options]
-            + ["system", "service", "--time=0", f"unix://{path}"],
+            [
+                *("unshare", "--mount", "--propagation", "slave"),
+                *("podman", *options, "system", "service", "--time=0", f"unix://{path}"),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
