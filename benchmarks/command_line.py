@@ -33,6 +33,7 @@ class Podman:
             '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
         )
         self._environ = os.environ | {"CONTAINERS_CONF": str(configuration)}
+        self._parent = f"--cgroup-parent=/{folder.parent.name}"
         self._command = [
             "podman",
             f"--root={folder}/storage",
@@ -51,7 +52,7 @@ class Podman:
     def run(self, reference: str) -> tuple[bytes, dict[str, float]]:
         """Run an image once; return its output and the seconds from fork to exit."""
         begin = time.perf_counter()
-        output = self._call("run", "--rm", "--network", "none", reference)
+        output = self._call("run", "--rm", "--network", "none", self._parent, reference)
         return output, {"command": time.perf_counter() - begin}
 
     def _call(self, *arguments: str) -> bytes:

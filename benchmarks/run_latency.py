@@ -32,7 +32,7 @@ from benchmarks.engine_api import EngineApi  # noqa: E402
 from dockerlab.report.statistics import median_interval, ratio_interval  # noqa: E402
 from tests.corpus.pusher import HELLO, push  # noqa: E402
 from tests.corpus.shelf import Shelf  # noqa: E402
-from tests.support.dockerd import running_dockerd, why_no_dockerd  # noqa: E402
+from tests.support.dockerd import remove_cgroups, running_dockerd, why_no_dockerd  # noqa: E402
 from tests.support.engine import EngineUnderTest  # noqa: E402
 from tests.support.registry import running_registry  # noqa: E402
 
@@ -89,11 +89,11 @@ def main() -> None:
         contenders, reference = _set_up(stack, arguments.dir)
         versions = {name: contender.version() for name, contender in contenders.items()}
         samples = measure(contenders, reference, rounds=arguments.n, seed=arguments.seed)
-    print(table(samples, versions, seed=arguments.seed))
     target = arguments.json or _ROOT / f"benchmarks/results/latency-{started:%Y%m%dT%H%M%SZ}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     document = _document(samples, versions, started, arguments.n, arguments.seed)
     target.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    print(table(samples, versions, seed=arguments.seed))
     print(f"\nsamples: {target}")
 
 
@@ -167,6 +167,7 @@ def _set_up(stack: ExitStack, where: Path | None) -> tuple[dict[str, Contender],
     """Start a registry and the engines, pull the image everywhere; `stack` ends it all."""
     folder = Path(tempfile.mkdtemp(prefix="dl-bench-", dir=where))
     stack.callback(_remove, folder)
+    stack.callback(remove_cgroups, folder.name)  # podman leaves its parent
     registry = stack.enter_context(running_registry(folder / "registry"))
     push(registry.address, HELLO, Shelf(folder / "corpus"))
     ours = EngineUnderTest(mirrors=[registry.url])
@@ -202,6 +203,8 @@ def _enter_own_mounts() -> None:
     controllers = _UNIFIED / "cgroup.controllers"
     if controllers.exists() and controllers.read_text().strip():
         subprocess.run(["umount", str(_UNIFIED)], check=True)
+        # An empty one in its place: crun makes folders there, which would stay.
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(_UNIFIED)], check=True)
 
 
 def _remove(folder: Path) -> None:

@@ -127,12 +127,14 @@ def _lines(response: "Response") -> Iterator[PullLine]:
 
 def _pull_line(line: Mapping[str, Any]) -> PullLine:
     detail = line.get("progressDetail") or {}
+    # Docker 29 counts unpacking in seconds ("units": "s"), which are no bytes.
+    is_bytes = not detail.get("units")
     return PullLine(
         # Podman says some things in "stream", as a build does.
         status=str(line.get("status") or line.get("stream") or "").rstrip("\n"),
         id=str(line.get("id", "")),
-        current=detail.get("current"),
-        total=detail.get("total"),
+        current=detail.get("current") if is_bytes else None,
+        total=detail.get("total") if is_bytes else None,
     )
 
 

@@ -42,6 +42,9 @@ __all__ = ["RunOutcome", "RunRequest", "run"]
 
 # How long an interrupted container may take to end by itself.
 INTERRUPT_GRACE_S = 2.0
+# How long an engine that was killed may seem to be there.
+REVIVAL_S = 10.0
+REVIVAL_PAUSE_S = 0.05
 
 
 def _ignore_output(_stream: StreamName, _data: bytes) -> None:
@@ -274,13 +277,25 @@ class _Run:
 
     def _go_on(self, talk: Conversation) -> Ended:
         """Go on after the engine has ended: our containers and their streams outlive it."""
-        self._session = self._session.revive()
-        condition: WaitCondition = "removed" if self._sees_removal else "not-running"
-        with self._watch(condition) as watch:
+        with self._watch_again() as watch:
             try:
                 return talk.until_exit(watch)
             except KeyboardInterrupt:
                 return self._stop(talk, watch)
+
+    def _watch_again(self) -> AbstractContextManager[ExitWatch]:
+        condition: WaitCondition = "removed" if self._sees_removal else "not-running"
+        deadline_s = time.monotonic() + REVIVAL_S
+        while True:
+            self._session = self._session.revive()
+            try:
+                return self._watch(condition)
+            except Unavailable:
+                # The socket of an engine that was killed accepts until the kernel has taken the
+                # process apart.
+                if time.monotonic() > deadline_s:
+                    raise
+                time.sleep(REVIVAL_PAUSE_S)
 
     def _measure_exit(self, started_s: float, ended: Ended) -> None:
         if not self._sees_removal:

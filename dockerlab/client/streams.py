@@ -1,9 +1,9 @@
 """The streams of a foreground container: its output frames, its input, its exit.
 
 Three descriptors are watched in one thread: the hijacked attach connection (Engine API,
-``/containers/{id}/attach``), the pending answer of ``wait``, and the source of standard input. Thus
-an interrupt arrives where it can be acted on, and `on_output` runs in the thread of the caller,
-which is what a notebook cell needs.
+``/containers/{id}/attach``), the sign that ``wait`` was answered, and the source of standard input.
+Thus an interrupt arrives where it can be acted on, and `on_output` runs in the thread of the
+caller, which is what a notebook cell needs.
 """
 
 import io
@@ -13,9 +13,10 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, Literal
 
 from dockerlab.client.refusals import check, engine_errors
 from dockerlab.client.session import Session
@@ -137,6 +138,8 @@ class ExitWatch:
 
     The engine answers the head of the response at once and the body at the exit, so after the
     constructor no exit can be missed (moby, ``postContainersWait``: "send response headers now").
+    The body is read in a thread: one that came together with the head lies in the buffers of the
+    HTTP client already, where poll(2) does not see it.
     """
 
     def __init__(self, session: Session, container_id: str, condition: WaitCondition) -> None:
@@ -150,13 +153,18 @@ class ExitWatch:
                 timeout=None,
             )
             check(self._response)
+        self._readable, end = os.pipe()
+        thread = ThreadPoolExecutor(1, thread_name_prefix="wait")
+        self._answer = thread.submit(self._response.json)
+        self._answer.add_done_callback(lambda _: os.close(end))
+        thread.shutdown(wait=False)
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when the answer, or its failure, is there."""
-        return cast("int", self._response.raw.fileno())
+        return self._readable
 
     def result(self) -> int:
-        """Read the answer.
+        """Return the answer.
 
         Raises
         ------
@@ -164,11 +172,16 @@ class ExitWatch:
             The engine has ended before the container has.
         """
         with engine_errors(self._address):
-            return int(self._response.json()["StatusCode"])
+            return int(self._answer.result()["StatusCode"])
 
     def close(self) -> None:
         """Give up waiting."""
+        # It may have been read to its end, or broken, in this moment: then nothing is left to end.
+        with suppress(RuntimeError, ValueError):
+            self._response.raw.shutdown()
+        wait({self._answer})
         self._response.close()
+        os.close(self._readable)
 
 
 def open_attach(session: Session, container_id: str, *, stdin: bool) -> socket.socket:

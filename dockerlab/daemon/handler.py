@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import msgspec
+from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler
 
@@ -211,7 +212,16 @@ class ApiHandler(RequestHandler):
         if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             # dockerd's router knows no difference between a wrong path and a wrong method.
             status_code = HTTPStatus.NOT_FOUND
-        super().send_error(int(status_code), **kwargs)
+        if self._headers_written:
+            # The status is out. To end here as usual would say that all went well.
+            self._drop_connection()
+        else:
+            super().send_error(int(status_code), **kwargs)
+
+    def _drop_connection(self) -> None:
+        connection = self.request.connection
+        if isinstance(connection, HTTP1Connection):
+            connection.close()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Write ``{"message": …}`` (Engine API, ErrorResponse)."""

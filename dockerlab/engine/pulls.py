@@ -216,7 +216,9 @@ class Pulls:
 
     def _place_layers(self, pulled: Pulled) -> None:
         staged = [
-            (each.diff_id, each.staging) for each in pulled.layers if each.staging is not None
+            (each.diff_id, each.staging, each.size_bytes)
+            for each in pulled.layers
+            if each.staging is not None
         ]
         if staged:
             folder = os.open(staged[0][1], os.O_RDONLY | os.O_DIRECTORY)
@@ -224,8 +226,8 @@ class Pulls:
                 syncfs(folder)
             finally:
                 os.close(folder)
-        for diff_id, staging in staged:
-            self._store.layers.commit(diff_id, staging)
+        for diff_id, staging, size_bytes in staged:
+            self._store.layers.commit(diff_id, staging, size_bytes)
 
     def _abandon(self, pulled: Pulled) -> None:
         for layer in pulled.layers:

@@ -20,7 +20,7 @@ _SYSCALL = _LIBC.syscall
 _SYSCALL.restype = ctypes.c_long
 _SYSCALL.argtypes = [ctypes.c_long] + [ctypes.c_void_p] * 6
 
-# Calls added since Linux 5.1 have one number on every architecture; pivot_root(2) is older.
+# Calls added since Linux 5.1 have one number on every architecture; the last two are older.
 _OPEN_TREE = 428
 _MOVE_MOUNT = 429
 _FSOPEN = 430
@@ -29,6 +29,7 @@ _FSMOUNT = 432
 _CLOSE_RANGE = 436
 _OPENAT2 = 437
 _MOUNT_SETATTR = 442
+_RT_SIGACTION = {"x86_64": 13, "aarch64": 134, "riscv64": 134, "s390x": 174, "ppc64le": 173}
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41, "s390x": 217, "ppc64le": 203}
 
 
@@ -233,6 +234,18 @@ def set_process_name(name: str) -> None:
 def set_dumpable(*, dumpable: bool) -> None:
     """Say whether others of the same user may trace this process. PR_SET_DUMPABLE(2const)."""
     _prctl(constants.PR_SET_DUMPABLE, int(dumpable))
+
+
+def forget_internal_signals() -> None:
+    """Give the two signals that glibc keeps for itself their default action. sigaction(2).
+
+    glibc refuses to speak of them, but a child of its posix_spawn(3), as every command of make(1)
+    is, inherits them ignored, and execve(2) hands that on.
+    """
+    # struct sigaction of the kernel: SIG_DFL, no flags, no restorer, an empty mask.
+    default = bytes(32)
+    for number in (32, 33):
+        _call(_RT_SIGACTION[os.uname().machine], "", number, default, None, 8)
 
 
 def setrlimit(resource: int, soft: int, hard: int) -> None:

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 __all__ = ["EngineFacts", "Facts"]
 
 _STYLE = (
-    "<style>.dockerlab-facts td {text-align: left !important; border: 0; padding: .1em 1em .1em 0}"
+    "<style>.dockerlab-facts td {border: 0; padding: .25em 1em .25em 0}"
     " .dockerlab-facts td:first-child {color: var(--jp-ui-font-color2, inherit)}</style>"
 )
+# Here and not in the style, which a notebook that is not trusted yet is shown without.
+_CELL = '<td style="text-align: left">'
 
 
 class Facts(dict[str, Any]):
@@ -70,7 +72,7 @@ class EngineFacts(dict[str, Any]):
 
 def _table(facts: Mapping[str, Any]) -> str:
     rows = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{html.escape(str(value))}</td></tr>"
+        f"<tr>{_CELL}{html.escape(name)}</td>{_CELL}{html.escape(str(value))}</td></tr>"
         for name, value in facts.items()
     )
     return f'<div class="dockerlab-facts">{_STYLE}<table>{rows}</table></div>'

@@ -91,6 +91,7 @@ class PullProgress:
     def __init__(self) -> None:
         self.layers: dict[str, Layer] = {}
         self.messages: list[str] = []
+        self.messages_before_layers = 0
 
     def take(self, line: PullLine) -> tuple[str, Layer] | None:
         """Fold one line in; return the layer it was about, or None for a message."""
@@ -98,6 +99,8 @@ class PullProgress:
             if line.status:
                 self.messages.append(str(line))
             return None
+        if not self.layers:
+            self.messages_before_layers = len(self.messages)
         layer = self.layers.setdefault(line.id, Layer())
         layer.status = line.status
         if line.current is not None:
@@ -166,9 +169,9 @@ class WidgetDisplay:
 
     def close(self) -> None:
         """Replace the widget by what it showed last."""
-        first, *rest = self._progress.messages or [""]
+        messages, begin = self._progress.messages, self._progress.messages_before_layers
         layers = [_line(name, layer) for name, layer in self._progress.layers.items()]
-        text = "\n".join([first, *layers, *rest]).strip()
+        text = "\n".join([*messages[:begin], *layers, *messages[begin:]]).strip()
         self._handle.update({"text/plain": text, "text/html": _static(text)}, raw=True)
         for row in self._rows.values():
             row.close()
@@ -195,11 +198,13 @@ class _Row:
         self.box = ipywidgets.HBox([self._bar, self._text])
 
     def show(self, layer: Layer) -> None:
+        """Draw how far the layer is."""
         self._bar.value = layer.share
         self._bar.bar_style = "success" if layer.is_done else ""
         self._text.value = html.escape(_state(layer))
 
     def close(self) -> None:
+        """Take the row away."""
         for widget in (self._bar, self._text, self.box):
             widget.close()
 
@@ -224,4 +229,7 @@ def _headline(progress: PullProgress) -> str:
 
 
 def _static(text: str) -> str:
-    return f'<pre class="dockerlab-pull">{html.escape(text)}</pre>'
+    # As the text of a stream looks, also where a front end styles <pre> as a quotation.
+    style = "white-space: pre-wrap; font-family: var(--jp-code-font-family, monospace);"
+    style += " font-size: var(--jp-code-font-size, inherit)"
+    return f'<div style="{style}">{html.escape(text)}</div>'

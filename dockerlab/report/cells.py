@@ -42,7 +42,8 @@ def shown(column: object, value: Any, now: datetime) -> str:
     """Return a value as a person reads it; '' for a missing one."""
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
-    if pd.isna(value):
+    if pd.isna(value) or (column == "bytes" and value == 0):
+        # In a timeline, nothing moved means that the phase moves nothing.
         return ""
     text = _writer(str(column), now)(value)
     limit = _LONG.get(str(column), len(text))

@@ -16,19 +16,21 @@ from dockerlab.report.cells import heading, shown, title
 __all__ = ["Table"]
 
 # Theme-neutral: JupyterLab's own variables, and what fits any background where they are missing.
-# Nothing sets a background that the text would not contrast with.
+# Nothing sets a background that the text would not contrast with. A notebook that is not trusted
+# yet is shown without this, so what must hold there too stands at the cells themselves.
 STYLE = """<style>
 .dockerlab table {border-collapse: collapse; font-size: var(--jp-ui-font-size1, 13px);
   color: var(--jp-ui-font-color1, inherit);}
-.dockerlab th, .dockerlab td {text-align: left !important; padding: .25em .9em .25em 0;
+.dockerlab th, .dockerlab td {padding: .25em .9em .25em 0;
   white-space: nowrap; max-width: 36em; overflow: hidden; text-overflow: ellipsis;
   border: 0; border-bottom: 1px solid var(--jp-border-color2, rgba(128, 128, 128, .35));}
 .dockerlab th {font-weight: 600; color: var(--jp-ui-font-color2, inherit);}
-.dockerlab td.number {text-align: right !important; font-variant-numeric: tabular-nums;}
+.dockerlab td.number {font-variant-numeric: tabular-nums;}
 .dockerlab td.id {font-family: var(--jp-code-font-family, monospace);}
 .dockerlab caption {caption-side: bottom; text-align: left; padding-top: .4em;
   color: var(--jp-ui-font-color2, inherit);}
 </style>"""
+ALIGNED = {"text": "left", "id": "left", "number": "right"}
 
 
 class Table(pd.DataFrame):
@@ -105,8 +107,11 @@ def _as_text(frame: pd.DataFrame) -> str:
 
 def _as_html(frame: pd.DataFrame, caption: str) -> str:
     now = datetime.now(UTC)
-    head = "".join(f'<th scope="col">{html.escape(heading(name))}</th>' for name in frame.columns)
     kinds = {name: _kind(name, frame[name]) for name in frame.columns}
+    head = "".join(
+        f'<th scope="col" style="text-align: {ALIGNED[kind]}">{html.escape(heading(name))}</th>'
+        for name, kind in kinds.items()
+    )
     rows = "".join(
         "<tr>"
         + "".join(
@@ -133,4 +138,4 @@ def _cell(name: Hashable, value: object, kind: str, now: datetime) -> str:
     text = html.escape(shown(name, value, now))
     exact = html.escape(title(name, value), quote=True)
     hover = f' title="{exact}"' if exact else ""
-    return f'<td class="{kind}"{hover}>{text}</td>'
+    return f'<td class="{kind}" style="text-align: {ALIGNED[kind]}"{hover}>{text}</td>'

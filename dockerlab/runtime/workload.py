@@ -72,7 +72,9 @@ def find_identity(process: Process, user: str | None) -> Identity:
         )
     except users.UnresolvedUser as error:
         raise StepFailure("user", errno.ENOENT, user, str(error)) from error
-    return Identity(uid, gid, [*groups, *extra], home)
+    # The primary group among the others, as in Docker: a file that shuts its group out would else
+    # be open to a process that changes its primary group (CVE-2022-36109).
+    return Identity(uid, gid, list(dict.fromkeys((gid, *groups, *extra))), home)
 
 
 def _read_user_file(path: str) -> bytes:

@@ -67,6 +67,7 @@ def _forget_signals() -> None:
     for number in signal.valid_signals():
         if signal.getsignal(number) == signal.SIG_IGN and number not in kept_by_python:
             signal.signal(number, signal.SIG_DFL)
+    syscalls.forget_internal_signals()
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 

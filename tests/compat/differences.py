@@ -55,8 +55,6 @@ DIFFERENCES: dict[str, Difference] = {
     "exit_127_name": _error(_RUNTIME),
     "exit_127_leaves_created": _error(_RUNTIME),
     # What a container sees
-    "flags": _output("the primary group is not repeated among the supplementary ones"),
-    "groups": _output("the primary group is not repeated among the supplementary ones"),
     "mounts": _output("/proc/interrupts is masked, as current dockerd does", is_dated=True),
     "mount_options": _output("/proc/interrupts is masked; not every cgroup controller is mounted"),
     "devices": _output("/dev/core is there even where the kernel has no /proc/kcore"),
@@ -72,8 +70,8 @@ DIFFERENCES: dict[str, Difference] = {
     "filter_bad": _error("we add which filters there are"),
     "inspect_host": _output("the default masked paths are not listed"),
     "exec_not_found": Difference(
-        fields=("exit", "stdout"),
-        reason="127 with the reason on the engine's side, as `docker run`; dockerd 20.10 says 126",
+        fields=("exit", "stdout", "stderr"),
+        reason="127 as of `docker run`, the reason among the errors; dockerd 20.10: 126, output",
     ),
     "version_too_new": _error("dockerlab speaks newer versions of the API", is_dated=True),
     # Not yet

@@ -50,7 +50,8 @@ step pull_no_tag docker pull "$registry/library/busybox:none"
 step pull_no_repository docker pull "$registry/library/none"
 step pull_bad_name docker pull 'Busybox'
 step pull_wrong_platform docker pull --platform linux/s390x "$registry/library/hello-world"
-step images docker images --digests --no-trunc
+# Sorted, because older clients show an image's names in any order.
+shell images 'docker images --digests --no-trunc | sort'
 step images_filter docker images --filter reference=busybox --format '{{.Repository}}:{{.Tag}} {{.ID}}'
 step images_quiet docker images -q --no-trunc busybox
 step image_inspect docker image inspect -f '{{.Id}} {{.Os}}/{{.Architecture}} {{json .Config.Cmd}} {{json .Config.Env}} {{json .RepoTags}} {{json .RepoDigests}} {{len .RootFS.Layers}} {{.Created}}' busybox

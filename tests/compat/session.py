@@ -25,8 +25,13 @@ _AGE = re.compile(
     r"\d+ (?:second|minute|hour|day|week|month|year)s?)(?: ago)?\b",
     re.IGNORECASE,
 )
-# Whether a client sees these two depends on how fast the download is.
-_PASSING = re.compile(r"^[0-9a-f]{12}: (?:Verifying Checksum|Download complete)\n", re.MULTILINE)
+# Whether a client shows these depends on who is quicker: the download and the client's reading, an
+# older client's two connections when a start fails.
+_PASSING = re.compile(
+    r"^(?:[0-9a-f]{12}: (?:Verifying Checksum|Download complete)"
+    r'|time=".*" level=error msg="error waiting for container: context canceled" ?)\n',
+    re.MULTILINE,
+)
 # Columns are as wide as what was in them before.
 _PADDING = re.compile(r"[ \t]{2,}")
 

@@ -1,7 +1,6 @@
 """A real Jupyter kernel for tests, and what its cells sent to the front end."""
 
 import os
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -48,6 +47,7 @@ class Kernel:
     def run(self, source: str, *, interrupt_when: str = "") -> Cell:
         """Run a cell; interrupt the kernel once it has written `interrupt_when`."""
         cell = Cell()
+        waiting = [interrupt_when] if interrupt_when else []
         begin_s = time.monotonic()
 
         def take(message: dict[str, Any]) -> None:
@@ -56,7 +56,9 @@ class Kernel:
                 text = content["text"]
                 setattr(cell, content["name"], getattr(cell, content["name"]) + text)
                 cell.arrivals.append((time.monotonic() - begin_s, content["name"], text))
-                if interrupt_when and interrupt_when in cell.stdout:
+                # Once: a second interrupt would hit what the cell does after the first.
+                if waiting and waiting[0] in cell.stdout:
+                    waiting.clear()
                     self._manager.interrupt_kernel()
             elif kind in ("execute_result", "display_data", "update_display_data"):
                 cell.displays.append({"type": kind, **content})
@@ -65,10 +67,6 @@ class Kernel:
 
         self._client.execute_interactive(source, output_hook=take, timeout=CELL_TIMEOUT_S)
         return cell
-
-    def interrupt_after(self, seconds: float) -> None:
-        """Interrupt the kernel later, from another thread."""
-        threading.Timer(seconds, self._manager.interrupt_kernel).start()
 
 
 @contextmanager

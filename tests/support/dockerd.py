@@ -14,7 +14,7 @@ from pathlib import Path
 
 import docker
 
-__all__ = ["RunningDockerd", "running_dockerd", "why_no_dockerd"]
+__all__ = ["RunningDockerd", "remove_cgroups", "running_dockerd", "why_no_dockerd"]
 
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 60.0
@@ -86,7 +86,7 @@ def running_dockerd(mirrors: Sequence[str] = ()) -> Iterator[RunningDockerd]:
         _remove_containers(running)
     finally:
         _stop(process)
-        _remove_cgroups(cgroup)
+        remove_cgroups(cgroup)
         shutil.rmtree(base, ignore_errors=True)
 
 
@@ -121,11 +121,12 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _remove_cgroups(name: str) -> None:
+def remove_cgroups(name: str) -> None:
+    """Remove a top cgroup and what is below it from every hierarchy; all must be empty."""
     base = Path("/sys/fs/cgroup")
     for hierarchy in (base, *base.iterdir()):
         top = hierarchy / name.lstrip("/")
-        if top.is_dir():
+        if top.is_dir() and (hierarchy / "cgroup.procs").exists():
             for folder in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
                 folder.rmdir()
             top.rmdir()

@@ -106,6 +106,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "needs_dockerd": why_no_dockerd,
     "needs_podman": why_no_podman,
     "needs_systemd": _program("systemd-analyze"),
+    "needs_skopeo": _program("skopeo"),
     "needs_arm64": _arm64,
 }
 

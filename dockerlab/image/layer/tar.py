@@ -9,7 +9,6 @@ Format".
 import struct
 import zlib
 from collections.abc import Iterator
-from functools import lru_cache
 
 from dockerlab.image.layer.fault import LayerFault, Limits, shown
 from dockerlab.image.layer.source import Source
@@ -54,6 +53,7 @@ _WITH_DATA = frozenset((REGULAR, _OLD_REGULAR, _CONTIGUOUS, _SPARSE))
 # A chain of headers that never comes to a file would go on for ever.
 _MAX_META_IN_A_ROW = 32
 _MAX_DIGITS = 20
+_MAX_KNOWN_NUMBERS = 1024
 _NANOSECONDS = 9
 _SECOND_NS = 10**9
 _MAX_ID = 0xFFFFFFFE  # the one above means "unchanged" to chown(2)
@@ -101,6 +101,16 @@ class Entry:
     extents: Extents | None
 
 
+class _Numbers(dict[bytes, int]):
+    """Values of numeric fields: archives repeat owners, modes and times, and parsing is slow."""
+
+    def __missing__(self, field: bytes) -> int:
+        value = _number(field)
+        if len(self) < _MAX_KNOWN_NUMBERS:
+            self[field] = value
+        return value
+
+
 class TarReader:
     """Iterate over the entries of an archive.
 
@@ -111,6 +121,7 @@ class TarReader:
     def __init__(self, source: Source, limits: Limits) -> None:
         self._source = source
         self._limits = limits
+        self._numbers = _Numbers()
         self._unread = 0
         self._padding = 0
 
@@ -187,20 +198,20 @@ class TarReader:
     def _make(self, header: bytes, records: Records) -> Entry:
         fields = _HEADER.unpack(header)
         name, mode, uid, gid, size, mtime, _, kind, link, magic, _, _, major, minor, prefix = fields
-        entry = Entry()
+        entry, numbers = Entry(), self._numbers
         entry.path = name.partition(b"\0")[0]
         if magic.startswith(_POSIX_MAGIC) and prefix[0]:
             entry.path = prefix.partition(b"\0")[0] + b"/" + entry.path
         entry.kind = kind
-        entry.mode = _number(mode) & 0o7777
-        entry.uid = _number(uid)
-        entry.gid = _number(gid)
-        entry.size = _number(size)
-        entry.mtime_ns = _number(mtime) * _SECOND_NS
+        entry.mode = numbers[mode] & 0o7777
+        entry.uid = numbers[uid]
+        entry.gid = numbers[gid]
+        entry.size = numbers[size]
+        entry.mtime_ns = numbers[mtime] * _SECOND_NS
         entry.link = link.partition(b"\0")[0]
         entry.major = entry.minor = 0
         if kind in (CHARACTER_DEVICE, BLOCK_DEVICE):
-            entry.major, entry.minor = _number(major), _number(minor)
+            entry.major, entry.minor = numbers[major], numbers[minor]
         entry.xattrs = []
         entry.extents = None
         if records:
@@ -275,8 +286,6 @@ def _check_sum(header: bytes) -> None:
         raise LayerFault("tar", "a header has a wrong checksum: not a tar archive, or damaged")
 
 
-# Archives repeat owners, modes and times; the cache halves the time of a header.
-@lru_cache(maxsize=1024)
 def _number(field: bytes) -> int:
     """Return the value of a field: octal text, or GNU's base-256 when its high bit is set."""
     if field[0] & 0x80:

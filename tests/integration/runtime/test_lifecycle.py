@@ -110,7 +110,12 @@ def test_a_broken_bundle_fails(boxes: Boxes) -> None:
 def test_the_user_its_groups_and_home_are_the_containers(boxes: Boxes) -> None:
     _, output = boxes.run("sh", "-c", "id; echo $HOME", user="ann")
 
-    assert output.split() == ["uid=1000(ann)", "gid=1001(ann)", "groups=8(mail)", "/home/ann"]
+    assert output.split() == [
+        "uid=1000(ann)",
+        "gid=1001(ann)",
+        "groups=8(mail),1001(ann)",
+        "/home/ann",
+    ]
 
 
 def test_a_missing_working_directory_is_made(boxes: Boxes) -> None:

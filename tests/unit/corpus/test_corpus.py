@@ -105,6 +105,7 @@ def test_command_pushes_the_small_images(empty_registry: RunningRegistry, tmp_pa
 
 @pytest.mark.needs_registry
 @pytest.mark.needs_busybox
+@pytest.mark.needs_skopeo
 def test_skopeo_reads_what_was_pushed(empty_registry: RunningRegistry, tmp_path: Path) -> None:
     pushed = push(empty_registry.address, "busybox", Shelf(tmp_path / "cache"))
     copy = ["skopeo", "--insecure-policy", "copy", "--src-tls-verify=false"]

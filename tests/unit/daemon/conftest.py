@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +87,11 @@ class Daemon:
     def request(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes]:
-        connection = Connection(self.path)
         raw = body if isinstance(body, bytes | None) else json.dumps(body)
-        connection.request(method, path, raw, headers or {})
-        answer = connection.getresponse()
-        data = answer.read()
-        connection.close()
+        with closing(Connection(self.path)) as connection:
+            connection.request(method, path, raw, headers or {})
+            with closing(connection.getresponse()) as answer:
+                data = answer.read()
         return answer.status, dict(answer.getheaders()), data
 
     def json(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:

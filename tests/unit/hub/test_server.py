@@ -1,7 +1,6 @@
 import asyncio
 import http.client
 import json
-import shutil
 import socket
 import ssl
 import threading
@@ -229,7 +228,7 @@ def test_tls_is_answered_at_once(hub: Served) -> None:
         context.wrap_socket(connection, server_hostname="localhost")
 
 
-@pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
+@pytest.mark.needs_skopeo
 def test_skopeo_inspects_and_copies(hub: Served, image: BuiltinImage, tmp_path: Path) -> None:
     name = f"docker://127.0.0.1:{hub.port}/library/hello-world"
     shown = run(["skopeo", "inspect", "--tls-verify=false", name], capture_output=True, check=True)

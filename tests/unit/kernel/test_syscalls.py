@@ -85,3 +85,21 @@ print(os.path.exists(f"/proc/self/fd/{r}"), os.path.exists(f"/proc/self/fd/{w}")
 
 def test_an_empty_range_closes_nothing() -> None:
     syscalls.close_range(5, 4)
+
+
+def test_what_make_leaves_ignored_is_given_back(tmp_path: Path) -> None:
+    script = "from dockerlab.kernel import syscalls; syscalls.forget_internal_signals()"
+    script += "; print(open('/proc/self/status').read())"
+    makefile = tmp_path / "Makefile"
+    makefile.write_text(f'all:\n\t@"{sys.executable}" -c "{script}"\n')
+
+    done = subprocess.run(
+        ["make", "--silent", "--file", makefile],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
+        check=True,
+    )
+
+    [ignored] = [line for line in done.stdout.splitlines() if line.startswith("SigIgn")]
+    assert int(ignored.split()[1], 16) >> 31 == 0

@@ -96,3 +96,18 @@ def test_a_widget_is_displayed_once_and_replaced_by_what_needs_no_front_end(
         "bbb: Already exists (40B)",
         "Digest: sha256:123",
     ]
+
+
+def test_a_widgets_last_form_keeps_the_order_of_the_lines(displayed: list[dict[str, Any]]) -> None:
+    display = WidgetDisplay()
+    announcement = "Docker Hub cannot be reached: using the built-in hello-world"
+    for line in (PullLine(status=announcement), *LINES):
+        display.update(line)
+    display.close()
+
+    text = displayed[-1]["data"]["text/plain"].splitlines()
+    assert text[:3] == [
+        announcement,
+        "latest: Pulling from library/debian",
+        "aaa: Pull complete (2kB)",
+    ]

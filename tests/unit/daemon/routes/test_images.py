@@ -1,5 +1,9 @@
+import asyncio
+import http.client
 import json
 from typing import Any
+
+import pytest
 
 from dockerlab.engine.image import PullProgress
 from tests.unit.daemon.conftest import Daemon
@@ -36,6 +40,18 @@ def test_an_error_after_the_first_line_is_a_line(daemon: Daemon) -> None:
     text = "layer does not have its digest"
     assert status == 200
     assert lines(data)[-1] == {"errorDetail": {"message": text}, "error": text}
+
+
+def test_a_fault_of_ours_after_the_first_line_does_not_look_like_an_end(daemon: Daemon) -> None:
+    async def pull(reference: str, *, platform: str, emit: Any) -> None:
+        del reference, platform
+        emit(PullProgress(status="Pulling from library/x", id="latest"))
+        await asyncio.sleep(0.05)
+        raise ValueError("nobody foresaw this")
+
+    daemon.engine.pulls.pull = pull  # type: ignore[method-assign]
+    with pytest.raises(http.client.IncompleteRead):
+        daemon.request("POST", "/images/create?fromImage=x&tag=latest")
 
 
 def test_a_client_that_leaves_ends_its_pull(daemon: Daemon) -> None:
