@@ -213,7 +213,7 @@ class _Run:
     def _is_podman(self) -> bool:
         """Whether the exit has to be asked for after the start, and the removal done from here.
 
-        Podman (to 4.9 at least) looks at a container now and then while it waits for a `next-exit`,
+        Podman (seen with 4.3.1) looks at a container now and then while it waits for a `next-exit`,
         and waits for ever when it has ended in between; and to who waits for the removal it answers
         0, whatever the exit status was. Asked after the start for `not-running` it misses nothing,
         as long as it does not remove the container meanwhile.
