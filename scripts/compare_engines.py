@@ -18,6 +18,7 @@ sys.path.insert(0, str(CHECKOUT))
 os.environ["PYTHONPATH"] = str(CHECKOUT)
 
 import dockerlab as lab  # noqa: E402 - the path comes first
+from dockerlab.report.plots import plot_runs  # noqa: E402
 from tests.support.dockerd import running_dockerd  # noqa: E402
 from tests.support.engine import EngineUnderTest  # noqa: E402
 from tests.support.images import push_test_images  # noqa: E402
@@ -62,7 +63,7 @@ def main() -> int:
         )
     summary = df.lab.summary()
     PICTURE.parent.mkdir(exist_ok=True)
-    df.lab.plot().savefig(PICTURE, dpi=120)
+    plot_runs(df).savefig(PICTURE, dpi=120)
     facts = df.attrs
     told = (
         f"{facts['engine']}; {facts['cpus']} CPUs, Linux {facts['kernel']};"
