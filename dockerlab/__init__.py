@@ -1,7 +1,8 @@
 """Containers inside Jupyter: magics, tables and plots over a container engine of our own.
 
 This file imports nothing: the zygote loads it, and `%load_ext dockerlab` must stay light. Its
-functions import what they need when they are called.
+functions import what they need when they are called, and the verbs of `dockerlab.api` are fetched
+when they are first named.
 """
 
 TYPE_CHECKING = False
@@ -11,7 +12,39 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["__version__", "connect", "load_ipython_extension", "unload_ipython_extension"]
+    from dockerlab.api import (
+        compare,
+        containers,
+        engines,
+        history,
+        images,
+        inspect,
+        logs,
+        pull,
+        rm,
+        rmi,
+        run,
+        stop,
+    )
+
+__all__ = [
+    "__version__",
+    "compare",
+    "connect",
+    "containers",
+    "engines",
+    "history",
+    "images",
+    "inspect",
+    "load_ipython_extension",
+    "logs",
+    "pull",
+    "rm",
+    "rmi",
+    "run",
+    "stop",
+    "unload_ipython_extension",
+]
 
 __version__ = "0.1.0"
 
@@ -44,6 +77,16 @@ def load_ipython_extension(shell: "InteractiveShell") -> None:
 def unload_ipython_extension(shell: "InteractiveShell") -> None:
     """Take the magics away again: what ``%unload_ext dockerlab`` calls."""
     _late("dockerlab.notebook.extension").unload_ipython_extension(shell)
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        return getattr(_late("dockerlab.api"), name)
+    raise AttributeError(f"module 'dockerlab' has no attribute {name!r}")
+
+
+def __dir__() -> "list[str]":
+    return sorted({*globals(), *__all__})
 
 
 def _late(name: str) -> "ModuleType":

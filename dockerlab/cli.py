@@ -21,6 +21,7 @@ from dockerlab.client.follow import follow
 from dockerlab.client.fromhost import check_name, image_from_host
 from dockerlab.client.limits import describe_limits
 from dockerlab.client.login import login, logout
+from dockerlab.client.service import SYSTEM_UNITS, install, service_of, uninstall
 from dockerlab.client.session import connect, fetch_status
 from dockerlab.client.shutdown import engine_pid, stop_engine
 from dockerlab.config import Settings, load_settings
@@ -80,13 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     place.set_defaults(mirror=[])
 
     start = verbs.add_parser("start", parents=[place], help="start it unless it runs")
-    start.add_argument(
-        "--mirror",
-        metavar="URL",
-        action="append",
-        default=[],
-        help="mirror of docker.io to ask first; may be given more than once",
-    )
+    _add_mirror(start)
     start.add_argument(
         "--foreground",
         action="store_true",
@@ -109,6 +104,8 @@ def _parser() -> argparse.ArgumentParser:
 
     # Its flags are its own, also `--help`; see _doctor.
     areas.add_parser("doctor", help="what this host can do, and why not more", add_help=False)
+
+    _add_install(verbs.add_parser("install", parents=[place], help="have systemd start it at boot"))
 
     logs = verbs.add_parser("logs", parents=[place], help="print its log")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
@@ -164,6 +161,29 @@ def _add_registry_commands(areas: Any, place: argparse.ArgumentParser) -> None:
     logout.set_defaults(run=_logout)
 
 
+def _add_mirror(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mirror",
+        metavar="URL",
+        action="append",
+        default=[],
+        help="mirror of docker.io to ask first; may be given more than once",
+    )
+
+
+def _add_install(install: argparse.ArgumentParser) -> None:
+    _add_mirror(install)
+    action = install.add_mutually_exclusive_group()
+    action.add_argument("--print", action="store_true", help="print the unit, and write nothing")
+    action.add_argument("--uninstall", action="store_true", help="remove the unit again")
+    install.add_argument(
+        "--system",
+        action="store_true",
+        help=f"write below {SYSTEM_UNITS}, which root's engine needs",
+    )
+    install.set_defaults(run=_install)
+
+
 def _start(settings: Settings, options: argparse.Namespace) -> int:
     if options.foreground:
         command = [*daemon_command(settings), "--foreground"]
@@ -214,6 +234,33 @@ def _reset(settings: Settings, options: argparse.Namespace) -> int:
     if status == 0:
         print(f"deleted {settings.data_root}")
     return status
+
+
+def _install(settings: Settings, options: argparse.Namespace) -> int:
+    service = service_of(settings, os.environ)
+    if options.print:
+        print(service.text, end="")
+        return 0
+    if service.is_system != options.system:
+        raise InvalidArgument(
+            f'root\'s engine is a service of the whole machine: "{service.path}"'
+            if service.is_system
+            else "--system is for root's engine; yours is a service of your own",
+            hint="say --system to have it written there, or --print to see it"
+            if service.is_system
+            else f'leave it out: the unit is "{service.path}"',
+        )
+    if options.uninstall:
+        was_there = uninstall(service)
+        print(f"{'removed' if was_there else 'there is no'} {service.path}")
+        if was_there:
+            print(f"if it was enabled: {service.disable_command}")
+        return 0
+    print(f"{'wrote' if install(service) else 'unchanged:'} {service.path}")
+    print(f"to start it now and at each boot: {service.enable_command}")
+    if not service.is_system:
+        print("to have it without logging in: loginctl enable-linger")
+    return 0
 
 
 def _logs(settings: Settings, options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dockerlab.bench.experiment import Experiment
-from dockerlab.bench.sample import Sample, Temperature
+from dockerlab.bench.sample import Cell, Sample
 from dockerlab.client.pull import pull
 from dockerlab.client.refusals import engine_errors
 from dockerlab.client.run import RunOutcome, RunRequest, run
@@ -20,13 +20,13 @@ from dockerlab.errors import Conflict, EngineFailure, ImageNotFound
 __all__ = ["machine_facts", "perform"]
 
 
-def perform(session: Session, experiment: Experiment) -> list[Sample]:
+def perform(sessions: Mapping[str, Session], experiment: Experiment) -> list[Sample]:
     """Do every run of an experiment, in its order.
 
     Parameters
     ----------
-    session : Session
-        The engine that is measured.
+    sessions : mapping of str to Session
+        The engines that are measured, by the names that the table is to have.
     experiment : Experiment
         What to run.
 
@@ -39,36 +39,41 @@ def perform(session: Session, experiment: Experiment) -> list[Sample]:
 
     Notes
     -----
-    Afterwards the image is in the store, and no container of the experiment is left.
+    Afterwards the image is in each store, and no container of the experiment is left.
     """
-    _refuse_used_image(session, experiment.image)
-    # One pull and one run that are not measured, for what only the first one meets: names,
-    # connections, imports.
-    pull(session, experiment.image)
-    _run_once(session, experiment)
+    for session in sessions.values():
+        _make_ready(session, experiment)
     samples = []
-    for number, temperature in enumerate(experiment.order()):
-        if temperature == "cold":
+    for number, cell in enumerate(experiment.order(tuple(sessions))):
+        session = sessions[cell.engine]
+        if cell.temperature == "cold":
             _remove_image(session, experiment.image)
-        samples.append(_measure(session, experiment, number, temperature))
+        samples.append(_measure(session, experiment, number, cell))
     return samples
 
 
-def machine_facts(session: Session, experiment: Experiment) -> dict[str, Any]:
-    """Return what a reader of the numbers has to know about how they came about."""
-    with engine_errors(session.address):
-        info: Mapping[str, Any] = session.api.info()
+def machine_facts(sessions: Mapping[str, Session], experiment: Experiment) -> dict[str, Any]:
+    """Return what a reader of the numbers has to know about how they came about.
+
+    What differs between engines is told engine by engine, separated by commas, in their order.
+    """
+    infos = [_info(session) for session in sessions.values()]
+    first = infos[0]
     return {
-        "engine": f"{session.engine} {session.version}",
-        "tier": session.tier,
-        "host": session.host,
-        "kernel": info.get("KernelVersion", ""),
-        "cpus": info.get("NCPU", 0),
-        "memory_bytes": info.get("MemTotal", 0),
-        "storage": info.get("Driver", ""),
+        "engines": list(sessions),
+        "engine": ", ".join(f"{name} {one.version}" for name, one in sessions.items()),
+        "tier": ", ".join(session.tier for session in sessions.values()),
+        "rootless": ", ".join(_is_rootless(info) for info in infos),
+        "storage": ", ".join(str(info.get("Driver", "")) for info in infos),
+        "host": next(iter(sessions.values())).host,
+        "kernel": first.get("KernelVersion", ""),
+        "cpus": first.get("NCPU", 0),
+        "memory_bytes": first.get("MemTotal", 0),
         "image": experiment.image,
         "command": list(experiment.command),
+        "network": experiment.network or "the engine's default",
         "runs": experiment.runs,
+        "temperatures": list(experiment.temperatures),
         "seed": experiment.seed,
         "order": "random interleaved blocks",
         "cold": "image and blobs removed before; page cache not dropped",
@@ -76,21 +81,47 @@ def machine_facts(session: Session, experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _measure(
-    session: Session, experiment: Experiment, number: int, temperature: Temperature
-) -> Sample:
+def _info(session: Session) -> Mapping[str, Any]:
+    with engine_errors(session.address):
+        info: Mapping[str, Any] = session.api.info()
+        return info
+
+
+def _is_rootless(info: Mapping[str, Any]) -> str:
+    # Engine API, SystemInfo.SecurityOptions: "name=rootless" (Docker 19.03, Podman 4).
+    return "yes" if "name=rootless" in (info.get("SecurityOptions") or ()) else "no"
+
+
+def _make_ready(session: Session, experiment: Experiment) -> None:
+    """Do what is not measured, for what only the first run meets: names, connections, imports."""
+    if "cold" in experiment.temperatures:
+        _refuse_used_image(session, experiment.image)
+    pull(session, experiment.image)
+    _run_once(session, experiment)
+
+
+def _measure(session: Session, experiment: Experiment, number: int, cell: Cell) -> Sample:
     outcome = _run_once(session, experiment)
-    if outcome.was_cached != (temperature == "cached"):
+    if outcome.was_cached != (cell.temperature == "cached"):
         raise EngineFailure(
-            f"run {number} of {experiment.image} was to be {temperature} and was not",
+            f"run {number} of {experiment.image} on {session.engine} was to be"
+            f" {cell.temperature} and was not",
             "somebody else pulls or removes the image meanwhile",
         )
-    timeline = replace(outcome.timeline, run=number, temperature=temperature)
-    return Sample(run=number, temperature=temperature, rows=tuple(timeline.rows))
+    timeline = replace(
+        outcome.timeline,
+        run=number,
+        temperature=cell.temperature,
+        engine=cell.engine or outcome.timeline.engine,
+    )
+    return Sample(run=number, cell=cell, rows=tuple(timeline.rows))
 
 
 def _run_once(session: Session, experiment: Experiment) -> RunOutcome:
-    request = RunRequest(image=experiment.image, command=experiment.command)
+    host_config = {"NetworkMode": experiment.network} if experiment.network else {}
+    request = RunRequest(
+        image=experiment.image, command=experiment.command, host_config=host_config
+    )
     outcome = run(session, request)
     with engine_errors(session.address):
         session.api.remove_container(outcome.container_id, force=True)
@@ -121,6 +152,7 @@ def _remove_image(session: Session, image: str) -> None:
         done = session.api.remove_image(image)
     if not any("Deleted" in step for step in done):
         raise EngineFailure(
-            f"{image} was untagged but not deleted, so the next run would not be cold",
+            f"{image} was untagged but not deleted on {session.engine}, so the next run would not"
+            " be cold",
             "another reference keeps it: see %images",
         )

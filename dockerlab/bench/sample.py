@@ -4,10 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Sample", "Temperature"]
+__all__ = ["Cell", "Sample", "Temperature"]
 
-# design.md's temperatures: cold has neither image nor blobs in the store, cached has both.
+# As docs/glossary.md has them: cold has neither image nor blobs in the store, cached has both.
 Temperature = Literal["cold", "cached"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One way to run: on which engine ('' is the only one), at which temperature."""
+
+    engine: str = ""
+    temperature: Temperature = "cached"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,12 +26,12 @@ class Sample:
     ----------
     run : int
         Its place in the order of the experiment, from 0.
-    temperature : str
-        ``cold`` or ``cached``.
+    cell : Cell
+        The way it was run.
     rows : tuple of mapping
         One a phase, as `client.timeline` gives them.
     """
 
     run: int
-    temperature: Temperature
+    cell: Cell
     rows: tuple[Mapping[str, Any], ...]

@@ -46,6 +46,7 @@ _KINDS: dict[int, type[DockerlabError]] = {
 }
 
 _NO_SUCH_IMAGE = "no such image: "
+_FAILED_TO_FIND = "failed to find image "
 _NO_SUCH_CONTAINER = "no such container: "
 
 
@@ -145,6 +146,9 @@ def _not_found(message: str) -> DockerlabError:
     # Podman begins with a small letter, and ends with a second sentence.
     if lowered.startswith(_NO_SUCH_IMAGE):
         return ImageNotFound(message[len(_NO_SUCH_IMAGE) :].removesuffix(": image not known"))
+    if lowered.startswith(_FAILED_TO_FIND):
+        # Podman, of a reference with a digest: the reference twice, and Docker's phrase behind it.
+        return ImageNotFound(message[len(_FAILED_TO_FIND) :].partition(": ")[0])
     if lowered.startswith(_NO_SUCH_CONTAINER):
         return ContainerNotFound(message[len(_NO_SUCH_CONTAINER) :])
     if "manifest" in lowered or "pull access denied" in lowered:

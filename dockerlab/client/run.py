@@ -153,7 +153,13 @@ class _Run:
         # Named first because docker-py's types leave it out.
         create: Callable[..., dict[str, Any]] = self._session.api.create_container_from_config
         with engine_errors(self._session.address):
-            return create(request.payload(), request.name or None, request.platform or None)
+            return create(self._payload(), request.name or None, request.platform or None)
+
+    def _payload(self) -> dict[str, Any]:
+        payload = self._request.payload()
+        if self._is_podman and not self._request.is_detached:
+            payload["HostConfig"] = {**payload["HostConfig"], "AutoRemove": False}
+        return payload
 
     def _pull_missing(self) -> None:
         try:
@@ -177,9 +183,12 @@ class _Run:
             with self._undone_unless_started():
                 with self._stopwatch.measure("attach"):
                     connection = stack.enter_context(self._attach(has_input=source is not None))
-                    condition: WaitCondition = "removed" if self._sees_removal else "next-exit"
-                    watch = stack.enter_context(self._watch(condition))
+                    if not self._is_podman:
+                        watch = stack.enter_context(self._watch(self._condition))
                 started_s = self._start()
+            if self._is_podman:
+                stack.callback(self._remove_as_podman_would)
+                watch = stack.enter_context(self._watch("not-running"))
             talk = Conversation(connection, decoder, self._receive, source)
             try:
                 ended = talk.until_exit(watch)
@@ -201,12 +210,29 @@ class _Run:
             raise
 
     @property
-    def _sees_removal(self) -> bool:
-        """Whether the answer to `wait` comes when the container is removed, with its exit status.
+    def _is_podman(self) -> bool:
+        """Whether the exit has to be asked for after the start, and the removal done from here.
 
-        Podman answers 0 whatever the status was when it is asked to wait for the removal.
+        Podman (seen with 4.3.1) looks at a container now and then while it waits for a `next-exit`,
+        and waits for ever when it has ended in between; and to who waits for the removal it answers
+        0, whatever the exit status was. Asked after the start for `not-running` it misses nothing,
+        as long as it does not remove the container meanwhile.
         """
-        return self._request.is_auto_removed and self._session.engine != "podman"
+        return self._session.engine == "podman"
+
+    @property
+    def _sees_removal(self) -> bool:
+        """Whether `wait` answers when the container is removed, with its exit status."""
+        return self._request.is_auto_removed and not self._is_podman
+
+    @property
+    def _condition(self) -> WaitCondition:
+        return "removed" if self._sees_removal else "next-exit"
+
+    def _remove_as_podman_would(self) -> None:
+        if self._request.is_auto_removed:
+            with self._stopwatch.measure("remove"):
+                self._remove()
 
     def _attach(self, *, has_input: bool) -> socket.socket:
         try:

@@ -4,32 +4,24 @@ A `Session` is one engine, known by its socket, with docker-py's low-level clien
 value that its owner keeps; `Session.revive` gives a working one when the engine has since ended.
 """
 
-import http.client
-import os
 import platform
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from dockerlab.client.autostart import ensure_engine, is_listening
+from dockerlab.client.engines import OWN_ENGINE, find_engine
+from dockerlab.client.ping import ping, socket_path
 from dockerlab.client.refusals import check, engine_errors
 from dockerlab.config import Settings, load_settings, other_engine, process_environment
-from dockerlab.errors import InvalidArgument, Unavailable, Unsupported
+from dockerlab.errors import Unavailable, Unsupported
 
 if TYPE_CHECKING:
     from docker import APIClient
 
 __all__ = ["Session", "connect", "fetch_json", "fetch_status"]
 
-OWN_ENGINE = "dockerlab"
-OTHER_ENGINES = ("docker", "podman")
-
-# The newest version of the Engine API that is spoken here; an older engine is met at its own.
-NEWEST_API = (1, 45)
-
-PING_TIMEOUT_S = 10.0
 # Requests that wait for something to happen have no timeout; the others are answered at once.
 REQUEST_TIMEOUT_S = 120.0
 
@@ -75,7 +67,7 @@ class Session:
     @property
     def socket_path(self) -> Path | None:
         """The engine's unix socket; None for an engine behind TCP."""
-        return _socket_path(self.address)
+        return socket_path(self.address)
 
     def revive(self) -> "Session":
         """Return this session, or a new one when its engine has ended; ours is started again.
@@ -110,9 +102,10 @@ def connect(
     Parameters
     ----------
     engine : str
-        ``dockerlab``, ``docker`` (DOCKER_HOST, else its usual socket), ``podman``, or an address or
-        path of a socket. '' takes our own one (at DOCKERLAB_SOCKET if that is set), and where this
-        system cannot have it, Docker's; then `Session.notice` says so.
+        ``dockerlab``, ``docker`` (DOCKER_HOST, else its usual socket), ``podman``, another name of
+        `engines.list_engines`, or an address or path of a socket. '' takes our own one (at
+        DOCKERLAB_SOCKET if that is set), and where this system cannot have it, Docker's; then
+        `Session.notice` says so.
     environ : Mapping, optional
         In place of the environment of this process.
     settings : Settings, optional
@@ -130,17 +123,12 @@ def connect(
         Our own engine could not be started.
     """
     environ = process_environment() if environ is None else environ
-    if engine in OTHER_ENGINES:
-        return _open(other_engine(environ, engine))
     if engine.startswith("/"):
         return _open(f"unix://{engine}")
     if engine.startswith(("unix://", "tcp://")):
         return _open(engine)
     if engine not in ("", OWN_ENGINE):
-        raise InvalidArgument(
-            f'no such engine: "{engine}"',
-            hint="dockerlab, docker, podman, or the address of a socket: unix:///path",
-        )
+        return _open(find_engine(engine, environ))
     own = load_settings(environ) if settings is None else settings
     try:
         return _connect_own(own, start=start)
@@ -198,80 +186,26 @@ def _stand_in(address: str, refused: Unsupported) -> Session:
 
 
 def _open(address: str) -> Session:
-    headers = _ping(address)
-    engine, version = _identify(headers)
+    answer = ping(address)
     with engine_errors(address):
         from docker import APIClient
 
         # The version is known from the ping: docker-py need not ask for it a second time.
         api = APIClient(
             base_url=address,
-            version=_api_version(headers.get("Api-Version", "")),
+            version=answer.api_version,
             timeout=int(REQUEST_TIMEOUT_S),
         )
     # Proxies and .netrc mean nothing on a socket, and looking for them takes 0.3 ms a request.
     api.trust_env = False
     session = Session(
-        engine=engine, version=version, address=address, api=api, host=platform.node()
+        engine=answer.engine,
+        version=answer.version,
+        address=address,
+        api=api,
+        host=platform.node(),
     )
     if session.is_dockerlab:
         status = fetch_status(session)
         return replace(session, tier=str(status["tier"]), host=str(status["hostname"]))
     return session
-
-
-def _api_version(announced: str) -> str:
-    major, _, minor = announced.partition(".")
-    if not (major.isdecimal() and minor.isdecimal()):
-        return ".".join(map(str, NEWEST_API))
-    return ".".join(map(str, min(NEWEST_API, (int(major), int(minor)))))
-
-
-def _identify(headers: Mapping[str, str]) -> tuple[str, str]:
-    """Tell an engine by its ``Server`` header: ``Docker/20.10.24 (linux)``, ``Libpod/4.3.1 …``."""
-    product, _, version = headers.get("Server", "").partition(" ")[0].partition("/")
-    names = {"dockerlab": OWN_ENGINE, "libpod": "podman"}
-    return names.get(product.lower(), "docker"), version
-
-
-def _ping(address: str) -> Mapping[str, str]:
-    """Return the headers of ``GET /_ping``, which every version of every engine answers."""
-    try:
-        connection = _http_connection(address)
-        try:
-            connection.request("GET", "/_ping")
-            response = connection.getresponse()
-            response.read()
-            return dict(response.headers)
-        finally:
-            connection.close()
-    except (OSError, http.client.HTTPException) as exc:
-        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-        raise Unavailable(
-            f'no engine answers at "{address}": {why or type(exc).__name__}',
-            hint="start ours with `dockerlab engine start`, or choose another: %engine docker",
-        ) from exc
-
-
-def _http_connection(address: str) -> http.client.HTTPConnection:
-    path = _socket_path(address)
-    if path is not None:
-        return _UnixConnection(path)
-    host, _, port = address.removeprefix("tcp://").rstrip("/").partition(":")
-    return http.client.HTTPConnection(host, int(port or 2375), timeout=PING_TIMEOUT_S)
-
-
-def _socket_path(address: str) -> Path | None:
-    return Path(address.removeprefix("unix://")) if address.startswith("unix://") else None
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=PING_TIMEOUT_S)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect to the unix socket; `http.client` calls it."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(os.fspath(self._path))

@@ -9,6 +9,7 @@ from dockerlab.notebook.options import Command, Option
 __all__ = [
     "COMMANDS",
     "COMPARE_RUNS",
+    "DOCKER",
     "DOCTOR",
     "ENGINE",
     "HISTORY",
@@ -62,6 +63,7 @@ _ISOLATION = (
     Option(name="read-only", help="root file system read-only"),
 )
 _TERMINAL = "a cell has no terminal: leave -t out, and give input with %%run_container"
+_OTHER_ENGINE = "choose the engine with %engine NAME"
 
 RUN = Command(
     name="run_container",
@@ -203,11 +205,21 @@ INSPECT = Command(
 
 ENGINE = Command(
     name="engine",
-    summary="Show the engine that the magics use, or choose another: docker, podman, a socket.",
+    summary="Show the engine in use and those there are, or choose one: docker, podman, a socket.",
     operands="[NAME | SOCKET]",
+    options=(
+        Option(name="root", metavar="DIR", help="our own engine, on this data root"),
+        Option(name="socket", metavar="PATH", help="our own engine, at this socket"),
+        Option(
+            name="mirror",
+            metavar="URL",
+            is_list=True,
+            help="mirror of docker.io, where our own is started by this",
+        ),
+    ),
     most=1,
     completes="engine",
-    examples=("%engine", "%engine docker"),
+    examples=("%engine", "%engine docker", "%engine --root ~/lab"),
 )
 
 DOCTOR = Command(
@@ -244,15 +256,42 @@ LOGOUT = Command(
 
 COMPARE_RUNS = Command(
     name="compare_runs",
-    summary="Run an image cold and cached, in turn, and return the phases of each run as a table.",
+    summary="Run an image cold and cached, on one engine or several, in turn; return the phases.",
     operands="IMAGE [-- COMMAND [ARG...]]",
     options=(
-        Option(name="runs", short="n", metavar="COUNT", help="of each temperature, default 10"),
+        Option(name="runs", short="n", metavar="COUNT", help="of each kind, default 10"),
         Option(name="seed", metavar="NUMBER", help="of the random order, default 0"),
+        Option(
+            name="engines",
+            metavar="NAME,...",
+            completes="engine",
+            help="engines to compare; the first is what the others are compared with",
+        ),
+        Option(name="registry", metavar="HOST:PORT", help="registry on this machine to pull from"),
+        Option(name="temperatures", metavar="NAME,...", help="cold, cached (default: both)"),
+        Option(
+            name="network",
+            metavar="NETWORK",
+            help="of the containers; default of several engines: none",
+        ),
     ),
     least=1,
     completes="image",
-    examples=("df = %compare_runs hello-world -n 10", "%compare_runs busybox -n 5 -- sh -c true"),
+    examples=(
+        "df = %compare_runs hello-world -n 10",
+        "%compare_runs busybox -n 5 -- sh -c true",
+        "%compare_runs hello-world --engines dockerlab,docker --registry 127.0.0.1:5000",
+    ),
+)
+
+DOCKER = Command(
+    name="docker",
+    summary="Read a command line of Docker's: %docker run --rm hello-world is %run_container's.",
+    operands="COMMAND [ARG...]",
+    least=1,
+    ends_at_operand=True,
+    refused=dict.fromkeys(("-H", "--host", "-c", "--context"), _OTHER_ENGINE),
+    examples=("%docker run --rm hello-world", "%docker ps -a", "%docker image ls"),
 )
 
 COMMANDS = {
@@ -273,5 +312,6 @@ COMMANDS = {
         LOGIN,
         LOGOUT,
         COMPARE_RUNS,
+        DOCKER,
     )
 }

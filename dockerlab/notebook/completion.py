@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from dockerlab.errors import DockerlabError
 from dockerlab.notebook.commands import COMMANDS
 from dockerlab.notebook.connection import Connection
+from dockerlab.notebook.dockerlines import find_command
 from dockerlab.notebook.options import Command, Completes
 
 if TYPE_CHECKING:
     from dockerlab.client.session import Session
 
 __all__ = ["Completion"]
-
-ENGINES = ("dockerlab", "docker", "podman")
 
 
 class Completion:
@@ -70,7 +69,10 @@ class Completion:
 
     def _names(self, completes: Completes) -> Iterable[str]:
         if completes == "engine":
-            return ENGINES
+            from dockerlab.client.engines import list_engines
+            from dockerlab.config import process_environment
+
+            return [engine.name for engine in list_engines(process_environment())]
         session = self._connection.peek() if completes else None
         if session is None:
             return ()
@@ -116,6 +118,9 @@ def _read(line: str) -> tuple[Command | None, list[str]]:
         words.append("")
     if len(words) < 2:  # noqa: PLR2004 - the magic's own name is completed by IPython
         return None, []
+    if words[0] == "docker":
+        command, rest = find_command(words[1:])
+        return command, rest if command is not None else []
     return COMMANDS.get(words[0]), words[1:]
 
 

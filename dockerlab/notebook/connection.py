@@ -77,7 +77,10 @@ class Connection:
 
         An engine that is not ours is announced, so that nobody reads its times as ours.
         """
-        session = self._connector(engine)
+        return self.use(self._connector(engine))
+
+    def use(self, session: "Session") -> "Session":
+        """Use a session that was opened elsewhere from now on, as `choose` does."""
         self.close()
         self._session = session
         if session.notice:

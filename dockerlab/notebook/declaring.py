@@ -12,10 +12,10 @@ from typing import Any
 from IPython.core.magic import output_can_be_silenced
 
 from dockerlab.notebook.connection import Connection
-from dockerlab.notebook.options import Command
+from dockerlab.notebook.options import Arguments, Command
 from dockerlab.notebook.text import say
 
-__all__ = ["Lab", "declare"]
+__all__ = ["Lab", "declare", "perform"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,16 @@ def declare(lab: Lab, command: Command, module: str) -> Callable[..., Any]:
     @output_can_be_silenced
     def magic(line: str, *cell: str) -> Any:
         """Parse the line and act; `%name?` shows the command's help in place of this."""
-        arguments = command.parse(line)
-        if arguments.flag("help"):
-            say(command.help())
-            return None
-        return getattr(importlib.import_module(module), command.name)(lab, arguments, *cell)
+        return perform(lab, command, module, command.parse(line), *cell)
 
     magic.__doc__ = command.help()
     magic.__name__ = command.name
     return magic
+
+
+def perform(lab: Lab, command: Command, module: str, arguments: Arguments, *cell: str) -> Any:
+    """Do what a parsed line asks for, or show the command's help; parameters as in `declare`."""
+    if arguments.flag("help"):
+        say(command.help())
+        return None
+    return getattr(importlib.import_module(module), command.name)(lab, arguments, *cell)

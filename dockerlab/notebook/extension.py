@@ -35,6 +35,7 @@ MAGICS: dict[str, tuple[Command, ...]] = {
     ),
     "dockerlab.notebook.magics.registries": (commands.LOGIN, commands.LOGOUT),
     "dockerlab.notebook.magics.bench": (commands.COMPARE_RUNS,),
+    "dockerlab.notebook.magics.docker": (commands.DOCKER,),
 }
 
 

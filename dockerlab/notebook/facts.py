@@ -2,8 +2,12 @@
 
 import html
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dockerlab.client.engines import EngineState
+    from dockerlab.report.tables import Table
 
 __all__ = ["EngineFacts", "Facts"]
 
@@ -26,14 +30,44 @@ class Facts(dict[str, Any]):
 
 
 class EngineFacts(dict[str, Any]):
-    """Facts about an engine, one a line."""
+    """Facts about an engine, one a line.
+
+    Parameters
+    ----------
+    facts : mapping
+        What is known of it.
+    engines : sequence of EngineState, optional
+        The engines there are to choose from, shown below.
+    in_use : str
+        Address of the one that the facts are about.
+    """
+
+    def __init__(
+        self,
+        facts: Mapping[str, Any],
+        engines: "Sequence[EngineState]" = (),
+        in_use: str = "",
+    ) -> None:
+        super().__init__(facts)
+        self._states = tuple(engines)
+        self._in_use = in_use
+
+    @property
+    def engines(self) -> "Table":
+        """The engines there are to choose from, as a DataFrame; no rows after a choice."""
+        from dockerlab.report.listings import engine_table
+
+        return engine_table(self._states, in_use=self._in_use)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002, FBT001 - IPython's
         width = max((len(name) for name in self), default=0)
-        printer.text("\n".join(f"{name:<{width}}  {value}" for name, value in self.items()))
+        lines = [f"{name:<{width}}  {value}" for name, value in self.items()]
+        if self._states:
+            lines += ["", repr(self.engines)]
+        printer.text("\n".join(lines))
 
     def _repr_html_(self) -> str:
-        return _table(self)
+        return _table(self) + (self.engines._repr_html_() if self._states else "")
 
 
 def _table(facts: Mapping[str, Any]) -> str:

@@ -171,7 +171,11 @@ class Command:
             words = shlex.split(line.rstrip().removesuffix(";"))
         except ValueError as error:
             raise InvalidArgument(f"cannot read the line: {str(error).lower()}") from None
-        arguments = _Parser(self, words).parse()
+        return self.parse_words(words)
+
+    def parse_words(self, words: Sequence[str]) -> Arguments:
+        """Read a line that is words already; the rest is as in `parse`."""
+        arguments = _Parser(self, list(words)).parse()
         if "help" not in arguments.flags:
             self._check_operands(arguments.operands)
         return arguments

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from dockerlab.units import human_age, human_size, human_time
@@ -33,6 +32,7 @@ def heading(column: object) -> str:
     name = str(column)
     if name == "bytes":
         return "size"
+    name = name.removeprefix("is_")
     for suffix in _SUFFIXES:
         name = name.removesuffix(suffix)
     return name.replace("_", " ")
@@ -87,7 +87,7 @@ def _is_id(name: str) -> bool:
 
 
 def _plain(value: object) -> str:
-    if isinstance(value, (bool, np.bool_)):
+    if pd.api.types.is_bool(value):
         return "✔" if value else "✘"
     if isinstance(value, float):
         return f"{value:.3g}"

@@ -11,9 +11,10 @@ from typing import Any
 
 import pandas as pd
 
+from dockerlab.client.engines import EngineState
 from dockerlab.report.tables import Table
 
-__all__ = ["container_table", "history_table", "image_table"]
+__all__ = ["container_table", "engine_table", "history_table", "image_table"]
 
 # The seven states of a container (Engine API 1.44, ContainerState.Status).
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
@@ -95,6 +96,30 @@ def history_table(lines: Iterable[Json]) -> Table:
         "comment": pd.array([row["Comment"] for row in rows], dtype="string"),
     }
     return _table(columns, "history")
+
+
+def engine_table(states: Iterable[EngineState], *, in_use: str = "") -> Table:
+    """Return one row for each engine that could be used.
+
+    Parameters
+    ----------
+    states : iterable of EngineState
+        What they answered.
+    in_use : str
+        Address of the engine that is used now; '' for none.
+    """
+    rows = list(states)
+    columns: dict[str, Any] = {
+        "name": pd.array([row.known.name for row in rows], dtype="string"),
+        "in_use": pd.array([row.known.address == in_use for row in rows], dtype="boolean"),
+        "is_reachable": pd.array([row.is_reachable for row in rows], dtype="boolean"),
+        "engine": pd.array([row.engine for row in rows], dtype="string"),
+        "version": pd.array([row.version for row in rows], dtype="string"),
+        "address": pd.array([row.known.address for row in rows], dtype="string"),
+        "origin": pd.array([row.known.origin for row in rows], dtype="string"),
+        "reason": pd.array([row.reason for row in rows], dtype="string"),
+    }
+    return _table(columns, "engines")
 
 
 def _times(seconds: Iterable[int]) -> pd.DatetimeIndex:

@@ -51,6 +51,10 @@ def timeline_frame(
     )
     present = [name for name in TEMPERATURES if name in set(table["temperature"])]
     table["temperature"] = table["temperature"].cat.set_categories(present, ordered=True)
+    # The first engine is what the others are compared with: its place is that of the question.
+    asked = [name for name in (facts or {}).get("engines", ()) if name in set(table["engine"])]
+    engines = list(dict.fromkeys([*asked, *table["engine"]]))
+    table["engine"] = table["engine"].cat.set_categories(engines, ordered=True)
     table.attrs.update(facts or {})
     table.attrs["rows"] = "phases"
     table.attrs["folded"] = ["engine", "host", "tier", "image", "temperature", "run"]
@@ -58,7 +62,7 @@ def timeline_frame(
 
 
 def run_totals(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a run: `temperature`, `run` and `total_s`.
+    """Return one row a run: `temperature`, `engine`, `run` and `total_s`.
 
     The total is what the person who asked waited for: from the request to the exit of the program,
     as the client saw it. A removal (``--rm``) comes after that and is not counted.
@@ -66,7 +70,8 @@ def run_totals(frame: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     InvalidArgument
-        The table is no timeline, or its runs are of several images or engines and no one sample.
+        The table is no timeline, or its runs are of several images or hosts, or of one engine in
+        several tiers, and so are no samples that could be compared.
     """
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
@@ -74,16 +79,22 @@ def run_totals(frame: pd.DataFrame) -> pd.DataFrame:
             f'not a timeline: the column "{missing[0]}" is missing',
             "make one with %compare_runs, or take result.timeline",
         )
-    for name in ("image", "engine", "host", "tier"):
-        kinds = frame[name].dropna().unique()
-        if len(kinds) > 1:
-            raise InvalidArgument(
-                f"cannot put runs of several {name}s into one sample: {', '.join(map(str, kinds))}",
-                f'choose one: df[df["{name}"] == "{kinds[0]}"]',
-            )
+    for name in ("image", "host"):
+        _refuse_several(frame, name)
+    for _, mine in frame.groupby("engine", observed=True):
+        _refuse_several(mine, "tier")
     mine = frame[(frame["side"] == "client") & (frame["phase"] != "remove")]
     if mine.empty:
         raise InvalidArgument("cannot sum up a timeline without runs")
     ends = (mine["begin_s"] + mine["duration_s"]).rename("total_s")
-    keys = [mine["temperature"], mine["run"]]
+    keys = [mine["temperature"], mine["engine"], mine["run"]]
     return pd.DataFrame(ends.groupby(keys, observed=True).max()).reset_index()
+
+
+def _refuse_several(frame: pd.DataFrame, name: str) -> None:
+    kinds = frame[name].dropna().unique()
+    if len(kinds) > 1:
+        raise InvalidArgument(
+            f"cannot put runs of several {name}s into one sample: {', '.join(map(str, kinds))}",
+            f'choose one: df[df["{name}"] == "{kinds[0]}"]',
+        )

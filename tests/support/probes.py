@@ -18,6 +18,7 @@ import pytest
 from tests.support.accounts import find_python
 from tests.support.dockerd import why_no_dockerd
 from tests.support.images import find_static_busybox
+from tests.support.podman import why_no_podman
 
 __all__ = ["PROBES", "pytest_runtest_setup", "why_not"]
 
@@ -116,6 +117,8 @@ PROBES: dict[str, Callable[[], str]] = {
     "needs_busybox": _busybox,
     "needs_docker_cli": _program("docker"),
     "needs_dockerd": why_no_dockerd,
+    "needs_podman": why_no_podman,
+    "needs_systemd": _program("systemd-analyze"),
     "needs_skopeo": _program("skopeo"),
     "needs_arm64": _arm64,
     "needs_proot": _program("proot"),

@@ -4,17 +4,43 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import dockerlab
+from dockerlab import api
 from tests.unit.client.scripted_engine import scripted_engine
 
 
 def test_the_public_names_are_these() -> None:
     assert dockerlab.__all__ == [
         "__version__",
+        "compare",
         "connect",
+        "containers",
+        "engines",
+        "history",
+        "images",
+        "inspect",
         "load_ipython_extension",
+        "logs",
+        "pull",
+        "rm",
+        "rmi",
+        "run",
+        "stop",
         "unload_ipython_extension",
     ]
+    assert set(dockerlab.__all__) <= set(dir(dockerlab))
+
+
+def test_the_verbs_are_those_of_the_api() -> None:
+    own = {"__version__", "connect", "load_ipython_extension", "unload_ipython_extension"}
+
+    verbs = set(dockerlab.__all__) - own
+
+    assert all(getattr(dockerlab, name) is getattr(api, name) for name in verbs)
+    with pytest.raises(AttributeError, match="no attribute 'runn'"):
+        dockerlab.runn  # noqa: B018 - that it fails is the point
 
 
 def test_importing_the_package_imports_nothing_else() -> None:

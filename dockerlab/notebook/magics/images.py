@@ -1,9 +1,8 @@
 """%pull, %images, %rmi and %history."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dockerlab.client.pull import pull as pull_image
-from dockerlab.client.refusals import engine_errors
+from dockerlab import api
 from dockerlab.errors import InvalidArgument, Unsupported
 from dockerlab.notebook.declaring import Lab
 from dockerlab.notebook.interrupt import interruptible
@@ -25,51 +24,39 @@ def pull(lab: Lab, arguments: Arguments) -> str | None:
     reference, platform = arguments.operands[0], arguments.text("platform")
     with interruptible(f"the pull of {reference} was cancelled, and nothing of it is kept"):
         if arguments.flag("quiet"):
-            return pull_image(session, reference, platform=platform).reference
+            return api.pull(reference, platform=platform, engine=session).reference
         with LazyPull(has_front_end=lab.has_front_end) as show:
-            pull_image(session, reference, show.update, platform=platform)
+            api.pull(reference, platform=platform, engine=session, on_progress=show.update)
     return None
 
 
 def images(lab: Lab, arguments: Arguments) -> "Table | Lines":
     """Return the images as a table, or with -q their ids."""
-    session = lab.connection.session()
-    with engine_errors(session.address):
-        found = session.api.images(
-            name=arguments.operands[0] if arguments.operands else None,
-            all=arguments.flag("all"),
-            filters=read_filters(arguments.texts("filter")),
-        )
-    if arguments.flag("quiet"):
-        return Lines(dict.fromkeys(image["Id"] for image in found))
-    from dockerlab.report.listings import image_table
-
-    return image_table(found, with_digests=arguments.flag("digests"))
+    table = api.images(
+        arguments.operands[0] if arguments.operands else "",
+        all=arguments.flag("all"),
+        digests=arguments.flag("digests"),
+        filters=read_filters(arguments.texts("filter")),
+        engine=lab.connection.session(),
+    )
+    return Lines(dict.fromkeys(table["image_id"])) if arguments.flag("quiet") else table
 
 
 def rmi(lab: Lab, arguments: Arguments) -> None:
     """Remove images one by one; what was done is shown as it is done."""
-    session = lab.connection.session()
-    for name in arguments.operands:
-        with engine_errors(session.address):
-            done = session.api.remove_image(
-                name, force=arguments.flag("force"), noprune=arguments.flag("no-prune")
-            )
-        for step in done or ():
-            for action, what in step.items():
-                say(f"{action}: {what}")
+    api.rmi(
+        *arguments.operands,
+        force=arguments.flag("force"),
+        no_prune=arguments.flag("no-prune"),
+        engine=lab.connection.session(),
+        on_step=say,
+    )
 
 
 def history(lab: Lab, arguments: Arguments) -> "Table | Lines":
     """Return the steps of an image as a table."""
-    session = lab.connection.session()
-    with engine_errors(session.address):
-        steps: list[dict[str, Any]] = session.api.history(arguments.operands[0])
-    if arguments.flag("quiet"):
-        return Lines(step["Id"] for step in steps)
-    from dockerlab.report.listings import history_table
-
-    return history_table(steps)
+    table = api.history(arguments.operands[0], engine=lab.connection.session())
+    return Lines(table["image_id"]) if arguments.flag("quiet") else table
 
 
 def read_filters(texts: tuple[str, ...]) -> dict[str, list[str]]:

@@ -2,11 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
+from dockerlab import api
 from dockerlab.client.doctor import examine_host
 from dockerlab.client.limits import describe_limits
 from dockerlab.client.refusals import engine_errors
-from dockerlab.client.session import Session, fetch_status
-from dockerlab.errors import ContainerNotFound, InvalidArgument, NotFound
+from dockerlab.client.session import Session, connect, fetch_status
+from dockerlab.config import load_settings, process_environment
+from dockerlab.errors import DockerlabError, InvalidArgument
 from dockerlab.notebook.declaring import Lab
 from dockerlab.notebook.facts import EngineFacts, Facts
 from dockerlab.notebook.options import Arguments
@@ -17,16 +19,25 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor", "engine", "inspect"]
 
-_KINDS = ("", "container", "image")
+OWN = ("", "dockerlab")
 
 
 def engine(lab: Lab, arguments: Arguments) -> EngineFacts:
-    """Return facts about the engine; with a name, use that one from now on."""
-    if arguments.operands:
-        session = lab.connection.choose(arguments.operands[0])
-    else:
+    """Return facts about the engine; with a name, use that one from now on.
+
+    Without a name, the engines there are to choose from come with it, also where none can run.
+    """
+    name = arguments.operands[0] if arguments.operands else ""
+    if any(arguments.text(place) for place in ("root", "socket", "mirror")):
+        return _facts(_choose_own(lab, name, arguments))
+    if name:
+        return _facts(lab.connection.choose(name))
+    try:
         session = lab.connection.session()
-    return _own_facts(session) if session.is_dockerlab else _other_facts(session)
+    except DockerlabError as error:
+        reason = f"none: {error.message}"
+        return EngineFacts({"engine": reason}, engines=api.engine_states())
+    return EngineFacts(_facts(session), engines=api.engine_states(), in_use=session.address)
 
 
 def doctor(_lab: Lab, arguments: Arguments) -> "Table":
@@ -42,31 +53,32 @@ def doctor(_lab: Lab, arguments: Arguments) -> "Table":
 
 def inspect(lab: Lab, arguments: Arguments) -> Facts | list[Facts]:
     """Return the engine's JSON of one name, or a list of them for several."""
-    kind = arguments.text("type")
-    if kind not in _KINDS:
-        raise InvalidArgument(f'invalid value "{kind}" for --type: container or image')
-    session = lab.connection.session()
-    found = [_inspect(session, name, kind) for name in arguments.operands]
+    session, kind = lab.connection.session(), arguments.text("type")
+    found = [Facts(api.inspect(name, kind=kind, engine=session)) for name in arguments.operands]
     return found[0] if len(found) == 1 else found
 
 
-def _inspect(session: Session, name: str, kind: str) -> Facts:
-    if kind != "image":
-        try:
-            with engine_errors(session.address):
-                return Facts(session.api.inspect_container(name))
-        except ContainerNotFound:
-            if kind == "container":
-                raise
-    try:
-        with engine_errors(session.address):
-            return Facts(session.api.inspect_image(name))
-    except NotFound as error:
-        if kind == "image":
-            raise
-        raise NotFound(
-            f"No such object: {name}", "see %images and %ps -a for what there is"
-        ) from error
+def _choose_own(lab: Lab, name: str, arguments: Arguments) -> Session:
+    if name not in OWN:
+        raise InvalidArgument(
+            f"--root, --socket and --mirror are for dockerlab's own engine, not for {name}",
+            "leave them out, or the name",
+        )
+    mirrors = arguments.texts("mirror")
+    settings = load_settings(
+        process_environment(),
+        root=arguments.text("root") or None,
+        socket=arguments.text("socket") or None,
+        mirrors=mirrors,
+    )
+    session = lab.connection.use(connect("dockerlab", settings=settings))
+    if mirrors and list(fetch_status(session)["mirrors"]) != list(settings.mirrors):
+        say("note: the engine ran already, with other mirrors; end it first to change them")
+    return session
+
+
+def _facts(session: Session) -> EngineFacts:
+    return _own_facts(session) if session.is_dockerlab else _other_facts(session)
 
 
 def _own_facts(session: Session) -> EngineFacts:

@@ -2,11 +2,15 @@
 
 import base64
 import io
+import itertools
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from dockerlab.report.plots import Plot, plot_runs
 from dockerlab.report.summary import finding
@@ -89,3 +93,35 @@ def test_no_window_and_no_registry_of_figures_is_needed() -> None:
     )
 
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_engines_share_the_panels_of_a_temperature() -> None:
+    both = pd.concat([comparison(), comparison(engine="docker")])
+    figure = plot_runs(both).figure
+    cold, cold_spread, cached, cached_spread = figure.axes
+
+    assert {"dockerlab, cold, 80 ms", "docker, cold, 80 ms"} <= {
+        text.get_text() for text in cold.texts
+    }
+    assert "docker, cached, 20 ms" in {text.get_text() for text in cached.texts}
+    for axes in (cold_spread, cached_spread):
+        # A colour, a stroke and a mark for each engine.
+        curves = [line for line in axes.lines if len(line.get_xdata()) > 1]  # type: ignore[arg-type]
+        assert len({line.get_color() for line in curves}) == 2
+        assert len({line.get_linestyle() for line in curves}) == 2
+
+
+def test_nothing_is_written_over_something_else() -> None:
+    both = pd.concat([comparison(), comparison(engine="docker"), comparison(engine="podman")])
+    figure = plot_runs(both).figure
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+
+    for axes in figure.axes:
+        legend = axes.get_legend()
+        texts = [*axes.texts, *axes.get_yticklabels(), *(legend.get_texts() if legend else ())]
+        boxes = [text.get_window_extent(renderer) for text in texts if text.get_text()]
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+        assert all(figure.bbox.padded(1).contains(*box.min) for box in boxes)
+        assert all(figure.bbox.padded(1).contains(*box.max) for box in boxes)

@@ -50,7 +50,7 @@ def test_a_plain_frame_that_was_saved_and_read_serves_as_well() -> None:
         (pd.DataFrame({"a": [1]}), 'the column "engine" is missing'),
         (comparison().head(0), "without runs"),
         (pd.concat([comparison(), comparison(image="busybox")]), "several images"),
-        (pd.concat([comparison(), comparison(engine="docker")]), "several engines"),
+        (pd.concat([comparison(), comparison(host="other")]), "several hosts"),
     ],
 )
 def test_what_is_no_one_sample_is_refused(frame: pd.DataFrame, message: str) -> None:

@@ -1,10 +1,10 @@
-"""What `%run_container` returns: the outcome of a run, shown as one line."""
+"""What `%run_container` and `dockerlab.run` return: the outcome of a run, shown as one line."""
 
 import html
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from dockerlab.client.run import RunOutcome
+from dockerlab.client.request import RunOutcome
 
 if TYPE_CHECKING:
     from dockerlab.report.tables import Table
@@ -15,7 +15,7 @@ _STYLE = "color: var(--jp-ui-font-color2, inherit); font-family: var(--jp-ui-fon
 
 
 class RunResult:
-    """The outcome of one `%run_container`.
+    """The outcome of one run.
 
     Parameters
     ----------

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from dockerlab.client.request import RunOutcome
 from dockerlab.client.timeline import Timeline
-from dockerlab.notebook.result import RunResult
 from dockerlab.phases import Phase
+from dockerlab.report.result import RunResult
 
 OUTCOME = RunOutcome(
     exit_code=0,
@@ -61,7 +61,7 @@ def test_the_timeline_is_a_table_with_the_rows_of_the_run() -> None:
 
 def test_pandas_waits_until_the_timeline_is_looked_at() -> None:
     code = (
-        "import sys, tests.unit.notebook.test_result as t;"
+        "import sys, tests.unit.report.test_result as t;"
         "r = t.RunResult(t.OUTCOME); repr(r), r._repr_html_(), r.stdout, r.exit_code;"
         "assert 'pandas' not in sys.modules;"
         "r.timeline; assert 'pandas' in sys.modules"
