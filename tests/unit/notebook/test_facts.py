@@ -38,5 +38,5 @@ def test_the_engines_there_are_stand_below() -> None:
     text = shown(facts)["text/plain"].splitlines()
 
     assert text[2].split()[:5] == ["NAME", "IN", "USE", "REACHABLE", "ENGINE"]
-    assert text[3].split()[:3] == ["docker", "yes", "yes"]
+    assert text[3].split()[:3] == ["docker", "✔", "✔"]
     assert facts.engines["is_reachable"].tolist() == [True]
