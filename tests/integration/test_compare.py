@@ -10,11 +10,12 @@ from dockerlab.client.engines import list_engines, look
 from dockerlab.client.session import connect
 from dockerlab.errors import Conflict, InvalidArgument
 from tests.notebooks.kernel import running_kernel
-from tests.support.dockerd import RunningDockerd, running_dockerd
+from tests.support.dockerd import running_dockerd
 from tests.support.engine import EngineUnderTest
 from tests.support.images import HELLO_TEXT
-from tests.support.podman import RunningPodman, running_podman
+from tests.support.podman import running_podman
 from tests.support.registry import RunningRegistry
+from tests.support.service import RunningService
 
 pytestmark = [pytest.mark.needs_dockerd, pytest.mark.needs_podman]
 
@@ -23,13 +24,13 @@ NAMES = ["dockerlab", "docker", "podman"]
 
 
 @pytest.fixture(scope="module")
-def dockerd(engine: EngineUnderTest) -> Iterator[RunningDockerd]:
+def dockerd(engine: EngineUnderTest) -> Iterator[RunningService]:
     with running_dockerd() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def podman(registry: RunningRegistry) -> Iterator[RunningPodman]:
+def podman(registry: RunningRegistry) -> Iterator[RunningService]:
     with running_podman([registry.address]) as running:
         yield running
 
@@ -37,8 +38,8 @@ def podman(registry: RunningRegistry) -> Iterator[RunningPodman]:
 @pytest.fixture
 def surroundings(
     engine: EngineUnderTest,
-    dockerd: RunningDockerd,
-    podman: RunningPodman,
+    dockerd: RunningService,
+    podman: RunningService,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> dict[str, str]:
@@ -101,7 +102,7 @@ def test_three_engines_are_compared_on_one_digest(registry: RunningRegistry) -> 
 
 
 def test_nothing_of_a_comparison_is_left(
-    engine: EngineUnderTest, dockerd: RunningDockerd, podman: RunningPodman
+    engine: EngineUnderTest, dockerd: RunningService, podman: RunningService
 ) -> None:
     for address in (engine.address, dockerd.address, podman.address):
         assert lab.containers(all=True, engine=address).empty
@@ -109,7 +110,7 @@ def test_nothing_of_a_comparison_is_left(
 
 @pytest.mark.usefixtures("surroundings")
 def test_cached_runs_can_be_compared_alone_and_refusals_say_why(
-    registry: RunningRegistry, podman: RunningPodman
+    registry: RunningRegistry, podman: RunningService
 ) -> None:
     image = f"{registry.address}/library/hello-world"
     both = ["dockerlab", "docker"]
@@ -133,7 +134,7 @@ def test_cached_runs_can_be_compared_alone_and_refusals_say_why(
 @pytest.mark.parametrize("rm", [False, True])
 def test_a_short_run_on_podman_ends_and_has_its_exit_code(
     registry: RunningRegistry,
-    podman: RunningPodman,
+    podman: RunningService,
     rm: bool,  # noqa: FBT001
 ) -> None:
     image = f"{registry.address}/library/busybox"
@@ -149,7 +150,7 @@ def test_a_short_run_on_podman_ends_and_has_its_exit_code(
 
 
 def test_an_image_that_podman_has_not_by_digest_is_pulled(
-    registry: RunningRegistry, podman: RunningPodman
+    registry: RunningRegistry, podman: RunningService
 ) -> None:
     session = connect(podman.address)
     try:
@@ -161,7 +162,7 @@ def test_an_image_that_podman_has_not_by_digest_is_pulled(
 
 @pytest.mark.notebook
 def test_the_magics_list_choose_and_compare(
-    surroundings: dict[str, str], registry: RunningRegistry, dockerd: RunningDockerd
+    surroundings: dict[str, str], registry: RunningRegistry, dockerd: RunningService
 ) -> None:
     with running_kernel({**surroundings, "DOCKERLAB_WIDGETS": "0"}) as kernel:
         kernel.run("%load_ext dockerlab")

@@ -2,36 +2,22 @@
 
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 
-import docker
+from tests.support.service import (
+    RunningService,
+    end_service,
+    remove_containers,
+    wait_until_it_answers,
+)
 
-__all__ = ["RunningDockerd", "remove_cgroups", "running_dockerd", "why_no_dockerd"]
+__all__ = ["remove_cgroups", "running_dockerd", "why_no_dockerd"]
 
-_START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningDockerd:
-    """A started dockerd. `log` is what it wrote so far, in a file."""
-
-    socket: Path
-    log: Path
-    pid: int
-
-    @property
-    def address(self) -> str:
-        """The socket as ``DOCKER_HOST`` wants it."""
-        return f"unix://{self.socket}"
 
 
 def why_no_dockerd() -> str:
@@ -45,7 +31,7 @@ def why_no_dockerd() -> str:
 
 
 @contextmanager
-def running_dockerd(mirrors: Sequence[str] = ()) -> Iterator[RunningDockerd]:
+def running_dockerd(mirrors: Sequence[str] = ()) -> Iterator[RunningService]:
     """Run a dockerd, with its own containerd, until the block ends; its images go with it.
 
     It has no bridge and writes no firewall rules: containers need ``--network none`` or ``host``.
@@ -79,46 +65,17 @@ def running_dockerd(mirrors: Sequence[str] = ()) -> Iterator[RunningDockerd]:
             stderr=log,
             start_new_session=True,
         )
-    running = RunningDockerd(socket=base / "docker.sock", log=base / "log", pid=process.pid)
+    running = RunningService(
+        name="dockerd", socket=base / "docker.sock", log=base / "log", pid=process.pid
+    )
     try:
-        _wait_until_it_answers(process, running)
+        wait_until_it_answers(process, running)
         yield running
-        _remove_containers(running)
+        remove_containers(running)
     finally:
-        _stop(process)
+        end_service(process, _STOP_TIMEOUT_S)
         remove_cgroups(cgroup)
         shutil.rmtree(base, ignore_errors=True)
-
-
-def _wait_until_it_answers(process: subprocess.Popen[bytes], running: RunningDockerd) -> None:
-    deadline = time.monotonic() + _START_TIMEOUT_S
-    while True:
-        try:
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.connect(str(running.socket))
-        except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                message = f"dockerd did not start: {running.log.read_text()[-2000:]}"
-                raise RuntimeError(message) from None
-            time.sleep(0.05)
-        else:
-            return
-
-
-def _remove_containers(running: RunningDockerd) -> None:
-    with closing(docker.DockerClient(base_url=running.address, version="1.41")) as client:
-        for container in client.containers.list(all=True):
-            container.remove(force=True)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(_STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        # Its containerd and shims are in the session that was begun for it.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def remove_cgroups(name: str) -> None:

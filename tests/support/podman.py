@@ -2,23 +2,22 @@
 
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import docker
-
 from tests.support.engine import find_holders, wait_until
+from tests.support.service import (
+    RunningService,
+    end_service,
+    remove_containers,
+    wait_until_it_answers,
+)
 
-__all__ = ["RunningPodman", "running_podman", "why_no_podman"]
+__all__ = ["running_podman", "why_no_podman"]
 
-_START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 20.0
 
 # No network; and limits below the service's own, for its default of 1048576 is more than root may
@@ -27,20 +26,6 @@ _CONFIGURATION = """[containers]
 netns = "none"
 default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningPodman:
-    """A started service. `log` is what it wrote so far, in a file."""
-
-    socket: Path
-    log: Path
-    pid: int
-
-    @property
-    def address(self) -> str:
-        """The socket as ``DOCKER_HOST`` wants it."""
-        return f"unix://{self.socket}"
 
 
 def why_no_podman() -> str:
@@ -52,7 +37,7 @@ def why_no_podman() -> str:
 
 
 @contextmanager
-def running_podman(registries: Sequence[str] = ()) -> Iterator[RunningPodman]:
+def running_podman(registries: Sequence[str] = ()) -> Iterator[RunningService]:
     """Run a Podman service until the block ends; its images and containers go with it.
 
     Parameters
@@ -94,49 +79,19 @@ def running_podman(registries: Sequence[str] = ()) -> Iterator[RunningPodman]:
                 "CONTAINERS_CONF": str(base / "containers.conf"),
             },
         )
-    running = RunningPodman(socket=path, log=base / "log", pid=process.pid)
+    running = RunningService(name="podman", socket=path, log=base / "log", pid=process.pid)
     try:
-        _wait_until_it_answers(process, running)
+        wait_until_it_answers(process, running)
         try:
             yield running
         finally:
-            _remove_containers(running)
+            remove_containers(running)
     finally:
-        _stop(process)
+        end_service(process, _STOP_TIMEOUT_S)
         # What cleans up behind a container is a process of its own, and the service does not wait.
         wait_until(lambda: not find_holders([base]), "the helpers of podman end")
         _remove_cgroups()
         shutil.rmtree(base, ignore_errors=True)
-
-
-def _wait_until_it_answers(process: subprocess.Popen[bytes], running: RunningPodman) -> None:
-    deadline = time.monotonic() + _START_TIMEOUT_S
-    while True:
-        try:
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.connect(str(running.socket))
-        except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                message = f"podman did not start: {running.log.read_text()[-2000:]}"
-                raise RuntimeError(message) from None
-            time.sleep(0.05)
-        else:
-            return
-
-
-def _remove_containers(running: RunningPodman) -> None:
-    with closing(docker.DockerClient(base_url=running.address, version="1.41")) as client:
-        for container in client.containers.list(all=True):
-            container.remove(force=True)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(_STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _remove_cgroups() -> None:
