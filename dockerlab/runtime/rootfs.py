@@ -197,12 +197,9 @@ class ReadonlyPath:
 
     def perform(self, kernel: Kernel, root_fd: int) -> None:
         """Attach a read-only copy of the path to itself; a path that is not there needs nothing."""
-        try:
-            target_fd = open_path(kernel, root_fd, self.path)
-        except OSError as error:
-            if error.errno in _MISSING:
-                return
-            raise
+        target_fd = _open_if_there(kernel, root_fd, self.path)
+        if target_fd is None:
+            return
         flags = constants.OPEN_TREE_CLONE | constants.AT_RECURSIVE
         with (
             Held(kernel, target_fd),
@@ -226,16 +223,22 @@ class MaskedPath:
 
     def perform(self, kernel: Kernel, root_fd: int) -> None:
         """Cover it; a path that is not there needs nothing."""
-        try:
-            target_fd = open_path(kernel, root_fd, self.path)
-        except OSError as error:
-            if error.errno in _MISSING:
-                return
-            raise
+        target_fd = _open_if_there(kernel, root_fd, self.path)
+        if target_fd is None:
+            return
         with Held(kernel, target_fd):
             cover = _empty_directory if is_directory(kernel, target_fd) else _null_device
             with Held(kernel, cover(kernel, root_fd)) as mount_fd:
                 kernel.move_mount(mount_fd, target_fd)
+
+
+def _open_if_there(kernel: Kernel, root_fd: int, path: str) -> int | None:
+    try:
+        return open_path(kernel, root_fd, path)
+    except OSError as error:
+        if error.errno in _MISSING:
+            return None
+        raise
 
 
 def _empty_directory(kernel: Kernel, _root_fd: int) -> int:
