@@ -16,7 +16,7 @@ from dockerlab.config import load_settings, other_engine, process_environment
 from dockerlab.errors import DockerlabError
 from dockerlab.runtime.probes.asking import Ability, Host
 from dockerlab.runtime.probes.registry import NETWORK_PROBE, PROBES, examine
-from dockerlab.runtime.tier import BUILT, TIERS, Tier, choose
+from dockerlab.runtime.tier import BUILT, ONE_ID, ROOTLESS, TIERS, Tier, choose
 
 __all__ = ["apparmor_profile", "main", "remedy", "report", "to_text"]
 
@@ -174,7 +174,7 @@ def _still_wanted(tier: Tier) -> set[str]:
     always = {probe.name for probe in (*PROBES, NETWORK_PROBE)} - of_tiers
     if tier.name == TIERS[0].name:
         always -= {"user_namespace", "user_attributes"}
-    elif tier.name in {"rootless", "rootless, one id"}:
+    elif tier.name in {ROOTLESS, ONE_ID}:
         always -= {"trusted_attributes"}
     return wanted | always
 

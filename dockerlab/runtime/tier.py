@@ -9,8 +9,19 @@ from typing import NamedTuple
 
 from dockerlab.runtime.probes.asking import Ability, Finding, Host, Probe, ask
 from dockerlab.runtime.probes.registry import PROBES, Asked, writing
+from dockerlab.runtime.usernamespace import ONE_ID, ROOTLESS
 
-__all__ = ["BUILT", "TIERS", "Tier", "TierKind", "choose", "choose_tier"]
+__all__ = [
+    "BUILT",
+    "ONE_ID",
+    "ROOTFUL",
+    "ROOTLESS",
+    "TIERS",
+    "Tier",
+    "TierKind",
+    "choose",
+    "choose_tier",
+]
 
 
 class TierKind(NamedTuple):
@@ -38,6 +49,8 @@ class Tier(NamedTuple):
     reason: str
 
 
+ROOTFUL = "rootful"
+
 _NAMESPACES = (
     "mount_namespace",
     "pid_namespace",
@@ -50,14 +63,14 @@ _NAMESPACES = (
 )
 
 TIERS = (
-    TierKind("rootful", ("sys_admin", *_NAMESPACES, "overlay"), "everything"),
+    TierKind(ROOTFUL, ("sys_admin", *_NAMESPACES, "overlay"), "everything"),
     TierKind(
-        "rootless",
+        ROOTLESS,
         ("single_id", "sub_ids", *_NAMESPACES, "overlay_user"),
         "everything but what the kernel keeps from users",
     ),
     TierKind(
-        "rootless, one id",
+        ONE_ID,
         ("single_id", *_NAMESPACES, "overlay_user"),
         "the same with a single uid: owners of files are recorded, not applied",
     ),
@@ -73,7 +86,7 @@ TIERS = (
 _ROOTFUL_REASON = "root may make namespaces and mounts"
 
 # The tiers that this version's own engine runs containers in.
-BUILT = ("rootful", "rootless", "rootless, one id")
+BUILT = (ROOTFUL, ROOTLESS, ONE_ID)
 
 # All that "rootful" needs, in an order in which one process can do it: what looks at /proc comes
 # before what mounts on it, a filter comes last, and `proc` makes a pid namespace too.
@@ -120,7 +133,7 @@ def choose_tier(host: Host) -> Tier:
     """
     with writing(host) as prepared:
         if ask(Probe("at_once", "", _at_once), prepared).ok:
-            return Tier(TIERS[0].name, _ROOTFUL_REASON)
+            return Tier(ROOTFUL, _ROOTFUL_REASON)
         tier = choose(Asked(prepared))
     if tier.name in BUILT:
         return tier
