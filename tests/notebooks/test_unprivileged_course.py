@@ -1,7 +1,6 @@
 """The main job as an ordinary user: the demonstration and lesson 1, with sub-ids and with one id."""
 
-import os
-import stat
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,13 @@ def user(request: pytest.FixtureRequest, environment: str) -> Iterator[Traveller
         yield made
 
 
-def test_the_demonstration_runs_cold_and_cached(user: Traveller) -> None:
+@pytest.fixture(scope="module")
+def before(user: Traveller) -> set[Path]:
+    """What there is of an earlier user with the same number."""
+    return _files(user)
+
+
+def test_the_demonstration_runs_cold_and_cached(user: Traveller, before: set[Path]) -> None:
     done = user.run("scripts/demo.py")
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -57,10 +62,10 @@ def test_the_demonstration_runs_cold_and_cached(user: Traveller) -> None:
     assert len(picture) > 20_000
     # The engine's log is kept for who wants to read on; its data root is not.
     assert [path.name for path in (user.checkout / ".demo").iterdir()] == ["engine.log"]
-    _check_nothing_is_left(user)
+    _check_nothing_is_left(user, before)
 
 
-def test_lesson_1_runs_with_the_engine_of_the_user(user: Traveller) -> None:
+def test_lesson_1_runs_with_the_engine_of_the_user(user: Traveller, before: set[Path]) -> None:
     try:
         done = user.run("-c", EXECUTE, LESSON)
         assert done.returncode == 0, done.stderr
@@ -81,7 +86,7 @@ def test_lesson_1_runs_with_the_engine_of_the_user(user: Traveller) -> None:
     # Nobody has handed this user a cgroup.
     assert "no limits here" in texts["isolation-look"]
     assert "exit code" not in texts["isolation-look"]
-    _check_nothing_is_left(user)
+    _check_nothing_is_left(user, before)
     reset = user.run("-m", "dockerlab", "engine", "reset", "--yes")
     assert reset.returncode == 0, reset.stderr
     assert not root.exists()
@@ -102,19 +107,24 @@ def _text(cell: Any) -> str:
     )
 
 
-def _check_nothing_is_left(user: Traveller) -> None:
+def _check_nothing_is_left(user: Traveller, before: set[Path]) -> None:
     account = user.account
     assert _processes(account.uid) == []
     mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8")
     assert str(account.home) not in mounts
-    own = Path(f"/tmp/dockerlab-{account.uid}")
-    found = [
-        path
-        for place in ("/tmp", "/var/tmp", "/run", "/dev/shm")
-        for path in _files_of(place, account.uid, skip=account.home)
-    ]
     # The runtime folder is the user's, as /run/user/UID is; nothing is in it.
-    assert [path for path in found if path != own] == []
+    assert _files(user) - before <= {Path(f"/tmp/dockerlab-{account.uid}")}
+
+
+def _files(user: Traveller) -> set[Path]:
+    """Return what belongs to the user where everybody may write."""
+    found = set()
+    for place in ("/tmp", "/var/tmp", "/run", "/run/lock", "/dev/shm"):
+        for path in Path(place).glob("*"):
+            with contextlib.suppress(FileNotFoundError):  # it is another test's, and gone
+                if path.lstat().st_uid == user.account.uid:
+                    found.add(path)
+    return found
 
 
 def _processes(uid: int) -> list[str]:
@@ -128,15 +138,3 @@ def _processes(uid: int) -> list[str]:
         except OSError:  # it ended meanwhile
             continue
     return found
-
-
-def _files_of(place: str, uid: int, *, skip: Path) -> Iterator[Path]:
-    for folder, inner, names in os.walk(place):
-        inner[:] = [name for name in inner if Path(folder, name) != skip]
-        for name in (*inner, *names):
-            path = Path(folder, name)
-            try:
-                if path.lstat().st_uid == uid and not stat.S_ISLNK(path.lstat().st_mode):
-                    yield path
-            except OSError:
-                continue
