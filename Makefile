@@ -46,6 +46,7 @@ docs: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/run_latency.py
+	$(BIN)/python benchmarks/rootless_latency.py
 
 clean:
 	rm -rf $(VENV) .demo demo build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

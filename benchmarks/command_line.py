@@ -1,4 +1,4 @@
-"""Contenders that are programs: podman and crun, with folders of their own."""
+"""Contenders that are programs: podman and crun, with folders of their own, and docker."""
 
 import io
 import json
@@ -8,23 +8,33 @@ import subprocess
 import tarfile
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Crun", "Podman"]
+from tests.support.accounts import Account
+
+__all__ = ["Crun", "DockerCli", "Podman"]
 
 
 class Podman:
-    """``podman run --rm --network none`` with crun, as its packagers set it up.
+    """``podman run --rm`` with crun, as its packagers set it up.
 
     Parameters
     ----------
     folder : Path
-        For its storage, state and configuration; the host's containers are not seen.
+        For its storage, state and configuration; the host's containers are not seen. It is made
+        unless another contender has it: the two then have one storage.
+    network : str
+        As `podman run` takes it; '' is Podman's own choice for the user.
+    account : Account, optional
+        The unprivileged user to run it as.
     """
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
+    def __init__(
+        self, folder: Path, *, network: str = "none", account: Account | None = None
+    ) -> None:
+        folder.mkdir(exist_ok=True)
         configuration = folder / "containers.conf"
         # Locks in files: those in shared memory are common to every podman of the host. Limits that
         # any root may set: podman's own are higher, which takes CAP_SYS_RESOURCE.
@@ -32,13 +42,23 @@ class Podman:
             '[engine]\nlock_type = "file"\ncgroup_manager = "cgroupfs"\nruntime = "crun"\n'
             '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
         )
-        self._environ = os.environ | {"CONTAINERS_CONF": str(configuration)}
-        self._parent = f"--cgroup-parent=/{folder.parent.name}"
+        self._options = [f"--network={network}"] if network else []
+        environ: dict[str, str] = dict(os.environ)
+        self._identity: dict[str, Any] = {}
+        if account is None:
+            self._options.append(f"--cgroup-parent=/{folder.parent.name}")
+        else:
+            os.chown(folder, account.uid, account.gid)
+            folder.chmod(0o700)
+            environ = account.environ | {"XDG_RUNTIME_DIR": str(folder)}
+            self._identity = account.identity
+        self._environ = environ | {"CONTAINERS_CONF": str(configuration)}
         self._command = [
             "podman",
             f"--root={folder}/storage",
             f"--runroot={folder}/run",
             f"--tmpdir={folder}/tmp",
+            "--storage-driver=overlay",
         ]
 
     def version(self) -> str:
@@ -52,20 +72,41 @@ class Podman:
     def run(self, reference: str) -> tuple[bytes, dict[str, float]]:
         """Run an image once; return its output and the seconds from fork to exit."""
         begin = time.perf_counter()
-        output = self._call("run", "--rm", "--network", "none", self._parent, reference)
+        output = self._call("run", "--rm", *self._options, reference)
         return output, {"command": time.perf_counter() - begin}
 
     def _call(self, *arguments: str) -> bytes:
-        done = subprocess.run(
-            [*self._command, *arguments],
-            env=self._environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"podman {arguments[0]}: {done.stderr.decode().strip()[-500:]}")
-        return done.stdout
+        return _output([*self._command, *arguments], env=self._environ, **self._identity)
+
+
+class DockerCli:
+    """``docker run --rm --network none``: the client that everybody has, on an engine's socket.
+
+    Parameters
+    ----------
+    address : str
+        As in ``DOCKER_HOST``.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._environ = os.environ | {"DOCKER_HOST": address}
+
+    def version(self) -> str:
+        """Return what the program calls itself."""
+        return self._call("version", "--format", "{{.Client.Version}}").decode().strip()
+
+    def pull(self, reference: str) -> None:
+        """Have the engine pull an image."""
+        self._call("pull", "--quiet", reference)
+
+    def run(self, reference: str) -> tuple[bytes, dict[str, float]]:
+        """Run an image once; return its output and the seconds from fork to exit."""
+        begin = time.perf_counter()
+        output = self._call("run", "--rm", "--network", "none", reference)
+        return output, {"command": time.perf_counter() - begin}
+
+    def _call(self, *arguments: str) -> bytes:
+        return _output(["docker", *arguments], env=self._environ)
 
 
 class Crun:
@@ -115,11 +156,19 @@ class Crun:
         command = ["crun", f"--root={self._state}", "--cgroup-manager=cgroupfs", "run"]
         command += [f"--bundle={self._bundle}", f"latency-{os.getpid()}-{self._runs}"]
         begin = time.perf_counter()
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        elapsed = time.perf_counter() - begin
-        if done.returncode != 0:
-            raise RuntimeError(f"crun run: {done.stderr.decode().strip()[-500:]}")
-        return done.stdout, {"command": elapsed}
+        output = _output(command)
+        return output, {"command": time.perf_counter() - begin}
+
+
+def _output(command: Sequence[str], **options: Any) -> bytes:
+    """Run a program to its end; raise RuntimeError with the last that it says when it fails."""
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, check=False, **options
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.decode().strip()[-500:]}")
+    output: bytes = done.stdout
+    return output
 
 
 def _fetch_manifest(base: str, reference: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dockerlab.errors import InvalidArgument
+from dockerlab.errors import Forbidden, InvalidArgument
 
 __all__ = [
     "Settings",
@@ -41,6 +41,7 @@ __all__ = [
     "load_settings",
     "other_engine",
     "process_environment",
+    "refuse_foreign",
 ]
 
 DEFAULT_IDLE_EXIT_S = 900.0
@@ -164,6 +165,30 @@ def load_settings(
 def process_environment() -> Mapping[str, str]:
     """Return the environment of this process: the one place where it is read."""
     return os.environ
+
+
+def refuse_foreign(runtime_dir: Path) -> None:
+    """Refuse a folder of sockets that another user could put sockets in.
+
+    Its parent may stand in the temporary folder, where anybody could have made it first, as a link
+    too. A folder that is missing is nobody's.
+
+    Raises
+    ------
+    Forbidden
+        The folder or its parent belongs to another user than this one and root.
+    """
+    for folder in (runtime_dir.parent, runtime_dir):
+        try:
+            owner = folder.lstat().st_uid
+        except FileNotFoundError:
+            continue
+        if owner not in (0, os.geteuid()):
+            raise Forbidden(
+                f'the runtime folder "{folder}" belongs to another user, who could take over'
+                " this engine",
+                "set XDG_RUNTIME_DIR to a folder of your own",
+            )
 
 
 def other_engine(environ: Mapping[str, str], name: str, *, uid: int | None = None) -> str:

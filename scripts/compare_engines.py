@@ -50,7 +50,8 @@ def three_engines(port: int) -> Iterator[tuple[list[str], str]]:
 def main() -> int:
     """Compare, and write the page's parts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-n", "--runs", type=int, default=10)
+    # Odd, so that one of the runs is the median, and the panels have the numbers of the summary.
+    parser.add_argument("-n", "--runs", type=int, default=15)
     parser.add_argument("--port", type=int, default=PORT, help="of the registry")
     options = parser.parse_args()
     with three_engines(options.port) as (engines, registry):

@@ -14,7 +14,13 @@ from dockerlab.client.autostart import ensure_engine, is_listening
 from dockerlab.client.engines import OWN_ENGINE, find_engine
 from dockerlab.client.ping import ping, socket_path
 from dockerlab.client.refusals import check, engine_errors
-from dockerlab.config import Settings, load_settings, other_engine, process_environment
+from dockerlab.config import (
+    Settings,
+    load_settings,
+    other_engine,
+    process_environment,
+    refuse_foreign,
+)
 from dockerlab.errors import Unavailable, Unsupported
 
 if TYPE_CHECKING:
@@ -167,6 +173,9 @@ def fetch_json(session: Session, path: str) -> object:
 
 
 def _connect_own(settings: Settings, *, start: bool) -> Session:
+    if settings.socket_path.parent == settings.runtime_dir:
+        # What listens there could be an engine that another user made to be taken for this one.
+        refuse_foreign(settings.runtime_dir)
     if start:
         ensure_engine(settings)
     session = _open(f"unix://{settings.socket_path}")

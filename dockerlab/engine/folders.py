@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from dockerlab.config import refuse_foreign
 from dockerlab.engine.container import ContainerId
-from dockerlab.errors import Forbidden
 
 __all__ = ["ContainerFolder", "Folders"]
 
@@ -91,14 +91,7 @@ class Folders:
         """
         for folder in (self.root, self.runtime):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Its parent may stand in the temporary folder, where anybody could have made it first.
-        for folder in (self.runtime.parent, self.runtime):
-            if folder.stat().st_uid not in (0, os.geteuid()):
-                raise Forbidden(
-                    f'the runtime folder "{folder}" belongs to another user, who could take over'
-                    " this engine",
-                    "set XDG_RUNTIME_DIR to a folder of your own",
-                )
+        refuse_foreign(self.runtime)
         for folder in (self.content, self.layers, self.containers):
             folder.mkdir(mode=0o700, exist_ok=True)
 

@@ -113,7 +113,7 @@ def effective_capabilities(
 
     Examples
     --------
-    >>> effective_capabilities(drop=["all"], add=["chown", "CAP_KILL"])
+    >>> effective_capabilities(drop=["all"], add=["chown", "CAP_KILL"], is_rootless=True)
     ['CAP_CHOWN', 'CAP_KILL']
     """
     given = capabilities.known() if is_rootless else capabilities.available()

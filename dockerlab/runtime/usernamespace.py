@@ -6,33 +6,23 @@ the ranges of subuid(5) and subgid(5). See user_namespaces(7).
 """
 
 import os
-import pwd
 import shutil
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
 from dockerlab.errors import EngineFailure
+from dockerlab.runtime.subids import SUBGID, SUBUID, IdRange, read_ranges, stacked, user_name
 
-__all__ = ["ONE_ID", "ROOTLESS", "IdRange", "Mapping", "find_mapping", "single_mapping"]
+__all__ = ["ONE_ID", "ROOTLESS", "Mapping", "find_mapping", "single_mapping"]
 
 # The names of the tiers without root.
 ROOTLESS = "rootless"
 ONE_ID = "rootless, one id"
 
-_SUBUID = Path("/etc/subuid")
-_SUBGID = Path("/etc/subgid")
 # Not the daemon's own PATH: what grants ids is the system's.
 _PROGRAM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 _PROGRAM_TIMEOUT_S = 10.0
-
-
-class IdRange(NamedTuple):
-    """A row of a map: `length` ids from `inside` on are those from `outside` on."""
-
-    inside: int
-    outside: int
-    length: int
 
 
 class Mapping(NamedTuple):
@@ -95,48 +85,21 @@ def find_mapping() -> tuple[Mapping, str]:
     missing = [name for name in ("newuidmap", "newgidmap") if _program(name) is None]
     if missing:
         return single_mapping(), f"{missing[0]} is not installed (apt install uidmap)"
-    name = _user_name()
-    uids, gids = (read_ranges(path, name, os.geteuid()) for path in (_SUBUID, _SUBGID))
+    name = user_name()
+    uids, gids = (_ranges(path, name) for path in (SUBUID, SUBGID))
     if not uids or not gids:
-        path = _SUBGID if uids else _SUBUID
+        path = SUBGID if uids else SUBUID
         remedy = f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
         return single_mapping(), f'"{path}" has no range for "{name}" (as root: {remedy})'
     alone = single_mapping()
     return Mapping(alone.uids + stacked(uids), alone.gids + stacked(gids)), ""
 
 
-def read_ranges(path: Path, name: str, uid: int) -> list[tuple[int, int]]:
-    """Return first id and count of each range of a user; subuid(5).
-
-    Lines that are damaged are passed over, as newuidmap does.
-    """
+def _ranges(path: str, name: str) -> list[tuple[int, int]]:
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return read_ranges(path, name, os.geteuid())
     except OSError:
         return []
-    found = []
-    for line in lines:
-        owner, _, numbers = line.partition(":")
-        first, _, count = numbers.partition(":")
-        if owner in (name, str(uid)) and first.isdecimal() and count.isdecimal() and int(count):
-            found.append((int(first), int(count)))
-    return found
-
-
-def stacked(ranges: list[tuple[int, int]]) -> tuple[IdRange, ...]:
-    """Lay ranges of the host one behind the other, from id 1 on.
-
-    Examples
-    --------
-    >>> stacked([(100000, 10), (300000, 5)])
-    (IdRange(inside=1, outside=100000, length=10), IdRange(inside=11, outside=300000, length=5))
-    """
-    rows = []
-    inside = 1
-    for first, count in ranges:
-        rows.append(IdRange(inside, first, count))
-        inside += count
-    return tuple(rows)
 
 
 def _write_alone(pid: int, mapping: Mapping) -> None:
@@ -176,10 +139,3 @@ def _run(program: str, pid: int, rows: tuple[IdRange, ...]) -> None:
 
 def _program(name: str) -> str | None:
     return shutil.which(name, path=_PROGRAM_PATH)
-
-
-def _user_name() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())

@@ -7,7 +7,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.hosts.simulated import HOSTS, PYTHON, Report
+from tests.hosts.report import PYTHON, Report
+from tests.hosts.simulated import HOSTS
 
 __all__ = ["PAGE", "page", "this_machine"]
 
@@ -16,8 +17,9 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "hosts.md"
 _HEAD = """# What dockerlab finds on hosts that give less
 
 Written by `python -m tests.hosts`: each host is a process of one machine from which abilities were
-taken away for real (mounts, seccomp filters, capabilities, users; `tests/hosts/taking.py`), and
-each table is what `dockerlab doctor` found there. [doctor.md](doctor.md) says how to read it.
+taken away for real (mounts, seccomp filters, capabilities, users; `tests/hosts/taking.py`), or a
+container of dockerlab's own engine, which has Docker's defaults (`tests/hosts/contained.py`). Each
+table is what `dockerlab doctor` found there. [doctor.md](doctor.md) says how to read it.
 
 """
 

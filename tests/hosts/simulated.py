@@ -2,10 +2,11 @@
 
 A real process of this machine is each host: mounts, filters and capabilities are taken away between
 fork and exec (`taking`), and `python -m dockerlab.doctor` runs there, under the distribution's own
-Python and with nothing but the standard library.
+Python and with nothing but the standard library. Some are containers (`contained`).
 """
 
 import contextlib
+import functools
 import json
 import shutil
 import subprocess
@@ -13,17 +14,15 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import dockerlab
 from tests.hosts import taking
+from tests.hosts.contained import ContainedHost, examine_containers
+from tests.hosts.report import PYTHON, Report
 
-__all__ = ["HOSTS", "PYTHON", "SimulatedHost", "examine"]
+__all__ = ["HOSTS", "SimulatedHost", "examine"]
 
-PYTHON = "/usr/bin/python3"
 _TOOLS = ("newuidmap", "newgidmap")
-
-Report = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +64,7 @@ def _no_user_namespaces(_base: Path, _root: Path) -> None:
     taking.user_namespaces()
 
 
-HOSTS = {
+HOSTS: dict[str, SimulatedHost | ContainedHost] = {
     "root": SimulatedHost(title="Root", tier="rootful", lacks=(), take=_nothing, is_user=False),
     "read-only-cgroups": SimulatedHost(
         title="Root, and cgroups are read-only",
@@ -95,24 +94,23 @@ HOSTS = {
         take=lambda _base, _root: taking.sys_admin(),
         is_user=False,
     ),
-    "docker-root": SimulatedHost(
-        title="Root in Docker's default container (capabilities, filter, masked /proc)",
+    "docker-root": ContainedHost(
+        title="Root in a container with Docker's defaults",
         tier="look only",
         lacks=("sys_admin", "user_namespace", "mount_namespace", "proc", "overlay", "cgroups"),
-        take=lambda _base, _root: taking.all_but_dockers_defaults(),
-        is_user=False,
+        user="0",
     ),
-    "docker-user": SimulatedHost(
-        title="A user in Docker's default container",
+    "docker-user": ContainedHost(
+        title="A user in a container with Docker's defaults",
         tier="look only",
         lacks=("sys_admin", "user_namespace", "mount_namespace", "proc", "overlay", "cgroups"),
-        take=lambda _base, _root: taking.all_but_dockers_defaults(),
+        user="1000",
     ),
-    "docker-proot": SimulatedHost(
+    "docker-proot": ContainedHost(
         title="The same, with PRoot",
         tier="ptrace",
         lacks=("sys_admin", "user_namespace", "mount_namespace"),
-        take=lambda _base, _root: taking.all_but_dockers_defaults(),
+        user="1000",
         tools=("proot",),
     ),
     "user": SimulatedHost(
@@ -159,8 +157,22 @@ HOSTS = {
 }
 
 
-def examine(host: SimulatedHost) -> Report:
+@functools.cache
+def examine(name: str) -> Report:
     """Return the doctor's report from a host, with the paths of the simulation made plain."""
+    host = HOSTS[name]
+    return _containers()[name] if isinstance(host, ContainedHost) else _examine(host)
+
+
+@functools.cache
+def _containers() -> dict[str, Report]:
+    """Return the reports of all that are containers: they have one engine, at one time."""
+    return examine_containers(
+        {name: host for name, host in HOSTS.items() if isinstance(host, ContainedHost)}
+    )
+
+
+def _examine(host: SimulatedHost) -> Report:
     base = Path(tempfile.mkdtemp(prefix="dl-host-"))
     try:
         text = _run(host, base)

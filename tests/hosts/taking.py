@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dockerlab.kernel import constants, syscalls
 from dockerlab.oci.runtimespec import Seccomp, SyscallArg, SyscallRule
-from dockerlab.runtime import capabilities, defaults, profile, seccomp
+from dockerlab.runtime import capabilities, seccomp
 
 USER = "ann"
 UID = 1000
@@ -73,13 +73,6 @@ def shared_memory() -> None:
         Path(node).chmod(0o666)
 
 
-def fresh_proc() -> None:
-    """Cover a part of /proc: then no user namespace may mount another one (mount_too_revealing)."""
-    syscalls.mount(
-        "tmpfs", "/proc/scsi" if Path("/proc/scsi").is_dir() else "/proc/fs", "tmpfs", 0, ""
-    )
-
-
 def rights_of_user_namespaces() -> None:
     """Behave as Ubuntu 24.04: unshare(CLONE_NEWUSER) works, and what needs its rights does not."""
     names = ("cap_last_cap", "overflowuid", "overflowgid")
@@ -126,18 +119,6 @@ def _rule(*names: str) -> SyscallRule:
 def _when_flag(name: str, flag: int) -> SyscallRule:
     argument: SyscallArg = {"index": 0, "op": "SCMP_CMP_MASKED_EQ", "value": flag, "valueTwo": flag}
     return {**_rule(name), "args": [argument]}
-
-
-def all_but_dockers_defaults() -> None:
-    """Come under Docker's profile with Docker's 14 capabilities, as in its default container."""
-    cgroups_to_write()
-    fresh_proc()
-    names = list(defaults.DEFAULT_CAPABILITIES)
-    rules = profile.expand(profile.default_profile(), names)
-    program = seccomp.compile_filter(rules, os.uname().machine)
-    capabilities.limit_bounding(names)
-    seccomp.install(program)
-    capabilities.apply({"bounding": names, "effective": names, "permitted": names})
 
 
 def sys_admin() -> None:

@@ -16,8 +16,8 @@ def environ_with(tmp_path: Path, text: str) -> dict[str, str]:
     return environ
 
 
-def test_root_uses_the_system_folders() -> None:
-    settings = load_settings({"HOME": "/root"}, uid=0)
+def test_root_uses_the_system_folders(tmp_path: Path) -> None:
+    settings = load_settings({"HOME": str(tmp_path)}, uid=0)
     assert settings.data_root == Path("/var/lib/dockerlab")
     assert settings.runtime_dir.parent == Path("/run/dockerlab")
     assert settings.socket_path == settings.runtime_dir / "engine.sock"

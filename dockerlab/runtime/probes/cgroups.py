@@ -59,7 +59,7 @@ def _own_folders(text: str) -> dict[str, str]:
 
 def _try_v1(name: str, mounts: dict[str, str], own: dict[str, str]) -> Refused | None:
     if name not in mounts:
-        return Refused("this kernel has no such controller")
+        return Refused("no hierarchy with it is mounted")
     try:
         with _made(mounts[name] + own.get(name, "").rstrip("/")) as folder:
             _open_for_writing(f"{folder}/{_V1_FILES[name]}")

@@ -3,13 +3,12 @@
 See newuidmap(1), subuid(5), user_namespaces(7). Not here: the map of a single id (`namespaces`).
 """
 
-import contextlib
 import os
-import pwd
 
 from dockerlab.kernel import constants, syscalls
 from dockerlab.runtime.probes import programs
 from dockerlab.runtime.probes.asking import Finding, Host, Refused, doing, in_child
+from dockerlab.runtime.subids import SUBGID, SUBUID, IdRange, read_ranges, stacked, user_name
 
 __all__ = ["sub_ids"]
 
@@ -19,7 +18,7 @@ def sub_ids(host: Host) -> Finding:
     tools = {name: programs.find(name, host.path) for name in ("newuidmap", "newgidmap")}
     if missing := [name for name, path in tools.items() if not path]:
         raise Refused(f"no {' and no '.join(missing)} on the PATH", lacks="program")
-    uids, gids = _range("/etc/subuid"), _range("/etc/subgid")
+    uids, gids = _rows(SUBUID), _rows(SUBGID)
     ready, go = os.pipe(), os.pipe()
     mapper = os.fork()
     if mapper == 0:
@@ -35,33 +34,30 @@ def sub_ids(host: Host) -> Finding:
     os.waitpid(mapper, 0)
     if answer:
         raise Refused(answer.decode(errors="replace"), lacks="refused")
-    return in_child(lambda: _become_second(uids[1], gids[1]))
+    counts = [sum(row.length for row in rows) for rows in (uids, gids)]
+    return in_child(lambda: _become_second(*counts))
 
 
-def _range(path: str) -> tuple[int, int]:
-    """Return begin and length of this user's first range."""
-    owners = {str(os.geteuid())}
-    with contextlib.suppress(KeyError):
-        owners.add(pwd.getpwuid(os.geteuid()).pw_name)
-    with doing(f'reading "{path}"', lacks="range"), open(path, encoding="utf-8") as file:
-        lines = [line.strip().split(":") for line in file]
-    for owner, begin, count in (line for line in lines if len(line) == 3):  # noqa: PLR2004
-        if owner in owners and begin.isdigit() and count.isdigit() and int(count) > 0:
-            return int(begin), int(count)
-    raise Refused(f'"{path}" has no line for this user', lacks="range")
+def _rows(path: str) -> tuple[IdRange, ...]:
+    """Return how this user's ranges lie in a namespace, behind the user itself."""
+    with doing(f'reading "{path}"', lacks="range"):
+        ranges = read_ranges(path, user_name(), os.geteuid())
+    if not ranges:
+        raise Refused(f'"{path}" has no line for this user', lacks="range")
+    return stacked(ranges)
 
 
 def _map_parent(
-    tools: dict[str, str], ranges: tuple[tuple[int, int], ...], ready: int, go: int
+    tools: dict[str, str], maps: tuple[tuple[IdRange, ...], ...], ready: int, go: int
 ) -> None:
     """Map the ids of the parent from outside of its namespace, say what went wrong, and end."""
     own = (os.geteuid(), os.getegid())
     said = "it failed"
     try:
         os.read(ready, 1)
-        for (name, tool), inner, (begin, count) in zip(tools.items(), own, ranges, strict=True):
-            arguments = (str(os.getppid()), "0", str(inner), "1", "1", str(begin), str(count))
-            code, said = programs.run(tool, *arguments)
+        for (name, tool), outer, rows in zip(tools.items(), own, maps, strict=True):
+            numbers = [str(number) for row in (IdRange(0, outer, 1), *rows) for number in row]
+            code, said = programs.run(tool, str(os.getppid()), *numbers)
             if code:
                 said = said or f"{name} ended with {code}"
                 break

@@ -1,12 +1,13 @@
 """Which engine is meant, which one answers, and what is said when none does."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from dockerlab.client.session import connect
-from dockerlab.config import other_engine
-from dockerlab.errors import InvalidArgument, Unavailable
+from dockerlab.client.session import _connect_own, connect
+from dockerlab.config import load_settings, other_engine
+from dockerlab.errors import Forbidden, InvalidArgument, Unavailable
 from tests.unit.client.scripted_engine import Script, scripted_engine
 
 
@@ -83,6 +84,19 @@ def test_our_own_engine_is_not_started_when_that_is_not_wanted(tmp_path: Path) -
     environ = {"DOCKERLAB_ROOT": str(tmp_path / "root"), "DOCKERLAB_SOCKET": str(tmp_path / "s")}
     with pytest.raises(Unavailable):
         connect(environ=environ, start=False)
+    assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.needs_root
+def test_an_engine_in_another_user_s_folder_is_not_spoken_to(tmp_path: Path) -> None:
+    environ = {"DOCKERLAB_ROOT": str(tmp_path / "root"), "HOME": str(tmp_path)}
+    environ["TMPDIR"] = str(tmp_path)
+    runtime = load_settings(environ, uid=7).runtime_dir
+    (tmp_path / "elsewhere").mkdir()
+    runtime.parent.symlink_to("elsewhere")
+    os.chown(runtime.parent, 1234, 1234, follow_symlinks=False)
+    with pytest.raises(Forbidden, match="belongs to another user"):
+        _connect_own(load_settings(environ, uid=7), start=True)
     assert not (tmp_path / "root").exists()
 
 

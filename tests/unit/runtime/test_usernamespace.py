@@ -1,33 +1,7 @@
 """Which ids of the host a user namespace has."""
 
-from pathlib import Path
-
-import pytest
-
-from dockerlab.runtime.usernamespace import (
-    IdRange,
-    Mapping,
-    read_ranges,
-    single_mapping,
-    stacked,
-)
-
-
-def test_ranges_are_found_by_name_and_by_number(tmp_path: Path) -> None:
-    path = tmp_path / "subuid"
-    path.write_text("lab:100000:65536\nother:165536:65536\n1000:300000:10\n")
-    assert read_ranges(path, "lab", 1000) == [(100000, 65536), (300000, 10)]
-
-
-@pytest.mark.parametrize("line", ["lab", "lab:1", "lab:a:5", "lab:5:0", "lab:-5:7", ""])
-def test_a_damaged_line_gives_no_range(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "subuid"
-    path.write_text(f"{line}\nlab:100000:5\n")
-    assert read_ranges(path, "lab", 1000) == [(100000, 5)]
-
-
-def test_without_the_file_there_is_no_range(tmp_path: Path) -> None:
-    assert read_ranges(tmp_path / "missing", "lab", 1000) == []
+from dockerlab.runtime.subids import IdRange, stacked
+from dockerlab.runtime.usernamespace import Mapping, single_mapping
 
 
 def test_a_group_exists_when_a_row_has_it() -> None:
