@@ -110,10 +110,10 @@ def mount_calls() -> None:
 
 def refuse(*rules: SyscallRule) -> None:
     """Install a filter that refuses what the rules say, and nothing else."""
-    architecture = f"SCMP_ARCH_{os.uname().machine.upper()}"
     filter_: Seccomp = {
         "defaultAction": "SCMP_ACT_ALLOW",
-        "architectures": [architecture],
+        # All that a profile has: PRoot voids a call by the number -1, which looks like one of x32.
+        "architectures": profile.expand(profile.default_profile(), [])["architectures"],
         "syscalls": list(rules),
     }
     seccomp.install(seccomp.compile_filter(filter_, os.uname().machine))

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from dockerlab.engine.container import ContainerConfig, HostConfig
+from dockerlab.daemon.shapes.binds import read_binds
+from dockerlab.engine.container import Bind, ContainerConfig, HostConfig
 from dockerlab.engine.exec import ExecConfig
 from dockerlab.errors import InvalidArgument, Unsupported
 
@@ -21,8 +22,6 @@ _SHM_BYTES = 64 << 20
 # Key of HostConfig -> (how the docker client calls it, values besides the empty ones that ask for
 # nothing). Engine API, HostConfig.
 _REFUSED: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "Binds": ("--volume", ()),
-    "Mounts": ("--mount", ()),
     "Tmpfs": ("--tmpfs", ()),
     "VolumesFrom": ("--volumes-from", ()),
     "VolumeDriver": ("--volume-driver", ("local",)),
@@ -69,7 +68,7 @@ _REFUSED: dict[str, tuple[str, tuple[Any, ...]]] = {
     "OomKillDisable": ("--oom-kill-disable", ()),
 }
 
-_NETWORK_MODES = {"": "none", "default": "none", "none": "none", "host": "host"}
+_NETWORK_MODES = {"": "default", "default": "default", "none": "none", "host": "host"}
 _LOG_DRIVERS = {"": "json-file", "json-file": "json-file", "none": "none"}
 
 
@@ -169,7 +168,9 @@ def creation(body: CreateBody) -> tuple[ContainerConfig, HostConfig]:
         host = msgspec.convert(raw_host, HostBody)
     except msgspec.ValidationError as exc:
         raise InvalidArgument(f"invalid HostConfig: {exc}") from exc
-    return _container_config(body), _host_config(host, is_networkless=bool(body.network_disabled))
+    binds = read_binds(raw_host)
+    is_networkless = bool(body.network_disabled)
+    return _container_config(body), _host_config(host, binds, is_networkless=is_networkless)
 
 
 def exec_config(body: ExecBody) -> ExecConfig:
@@ -231,7 +232,7 @@ def _container_config(body: CreateBody) -> ContainerConfig:
     )
 
 
-def _host_config(host: HostBody, *, is_networkless: bool) -> HostConfig:
+def _host_config(host: HostBody, binds: tuple[Bind, ...], *, is_networkless: bool) -> HostConfig:
     _refuse_policies(host)
     return HostConfig(
         network_mode="none" if is_networkless else _network_mode(host.network_mode or ""),
@@ -253,6 +254,7 @@ def _host_config(host: HostBody, *, is_networkless: bool) -> HostConfig:
         shm_size_bytes=_count("ShmSize", host.shm_size) or _SHM_BYTES,
         oom_score_adj=_oom_score_adj(host.oom_score_adj or 0),
         log_driver=_log_driver(host.log_config or {}),
+        binds=binds,
     )
 
 
@@ -293,7 +295,7 @@ def _network_mode(mode: str) -> str:
     if mode not in _NETWORK_MODES:
         raise Unsupported(
             f'the network "{mode}" is not supported yet',
-            hint='there are "none" (the default) and "host"',
+            hint='there are "none" and "host"',
         )
     return _NETWORK_MODES[mode]
 

@@ -4,6 +4,7 @@ from typing import cast
 
 import pytest
 
+from dockerlab.engine.launching import Refusing
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.start import Starter
 from dockerlab.errors import Unsupported
@@ -13,7 +14,8 @@ from tests.unit.engine.records import a_container
 
 def test_a_host_that_runs_no_containers_says_why() -> None:
     unused = cast("Spawner", None), cast("LayerStore", None)
-    starter = Starter(*unused, refusal="user namespaces: operation not permitted")
+    refusing = Refusing(*unused, "user namespaces: operation not permitted")
+    starter = Starter(unused[0], refusing)
 
     with pytest.raises(Unsupported, match="cannot run on this host: user namespaces") as refused:
         starter.check(a_container())
