@@ -169,6 +169,9 @@ def creation(body: CreateBody) -> tuple[ContainerConfig, HostConfig]:
     except msgspec.ValidationError as exc:
         raise InvalidArgument(f"invalid HostConfig: {exc}") from exc
     binds = read_binds(raw_host)
+    # Clients name the targets of binds here, too; what is no bind would be an anonymous volume.
+    if set(body.volumes or ()) - {bind.target for bind in binds}:
+        raise _unsupported("--volume")
     is_networkless = bool(body.network_disabled)
     return _container_config(body), _host_config(host, binds, is_networkless=is_networkless)
 
@@ -259,8 +262,6 @@ def _host_config(host: HostBody, binds: tuple[Bind, ...], *, is_networkless: boo
 
 
 def _refuse_config(body: CreateBody) -> None:
-    if body.volumes:
-        raise _unsupported("--volume")
     if body.mac_address:
         raise _unsupported("--mac-address")
     test = (body.healthcheck or {}).get("Test")
