@@ -92,14 +92,9 @@ def plugins() -> Json:
 
 
 def _capabilities(facts: EngineInfo) -> Json:
-    return {
-        "MemoryLimit": True,
-        "SwapLimit": True,
-        "CpuCfsPeriod": True,
-        "CpuCfsQuota": True,
-        "CPUShares": True,
-        "CPUSet": True,
-        "PidsLimit": True,
+    limits = ("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet")
+    has_cgroup = facts.cgroup_driver != "none"
+    return dict.fromkeys((*limits, "PidsLimit"), has_cgroup) | {
         "IPv4Forwarding": True,
         "OomKillDisable": False,
         "Debug": False,

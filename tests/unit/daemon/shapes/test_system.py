@@ -31,3 +31,10 @@ def test_version_says_python_where_dockerd_says_go() -> None:
     shape = version(FACTS, api_version="1.45", min_api_version="1.24")
     assert shape["GoVersion"] == "none (Python 3.11.7)"
     assert shape["Platform"] == {"Name": "dockerlab (rootful)"}
+
+
+def test_without_a_cgroup_no_limit_is_promised() -> None:
+    names = ("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet")
+    for driver, expected in (("cgroupfs", True), ("none", False)):
+        shape = info(dataclasses.replace(FACTS, cgroup_driver=driver))
+        assert [shape[name] for name in (*names, "PidsLimit")] == [expected] * 7
