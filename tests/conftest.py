@@ -5,4 +5,5 @@ pytest_plugins = [
     "tests.support.probes",
     "tests.support.leaks",
     "tests.support.fixtures",
+    "tests.support.travellers",
 ]

@@ -32,23 +32,26 @@ _NOBODY = 65_534
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A user. `python` is an interpreter that it may execute, `libraries` what to import from."""
+    """A user. `python` is an interpreter that it may execute, `libraries` what to import from.
+
+    Where the interpreter is that of an environment, which has all, `libraries` is None.
+    """
 
     name: str
     uid: int
     gid: int
     home: Path
     python: str
-    libraries: Path
+    libraries: Path | None
 
     @property
     def environ(self) -> dict[str, str]:
         """The environment of its programs."""
-        return {
+        imports = {} if self.libraries is None else {"PYTHONPATH": str(self.libraries)}
+        return imports | {
             "HOME": str(self.home),
             "USER": self.name,
             "PATH": "/usr/local/bin:/usr/bin:/bin",
-            "PYTHONPATH": str(self.libraries),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 
@@ -96,14 +99,22 @@ def find_python() -> str:
 
 
 @contextmanager
-def unprivileged_account(*, has_sub_ids: bool) -> Iterator[Account]:
-    """Make a user, with ranges of sub-ids or without; remove it and its processes afterwards."""
+def unprivileged_account(*, has_sub_ids: bool, python: str = "") -> Iterator[Account]:
+    """Make a user, with ranges of sub-ids or without; remove it and its processes afterwards.
+
+    Parameters
+    ----------
+    python : str
+        The interpreter of an environment with the package in it (`tests.support.travellers`);
+        by default the package and what the engine needs are copied for one that is found.
+    """
     name = f"dockerlab-t{os.getpid()}{'s' if has_sub_ids else 'o'}"
     folder = Path(tempfile.mkdtemp(prefix="dl-user-", dir="/var/tmp"))
     try:
         folder.chmod(0o755)
-        libraries = folder / "libraries"
-        _copy_libraries(libraries)
+        libraries = None if python else folder / "libraries"
+        if libraries is not None:
+            _copy_libraries(libraries)
         home = folder / "home"
         _run("useradd", "--system", "--user-group", "--home-dir", str(home), name)
         try:
@@ -117,7 +128,7 @@ def unprivileged_account(*, has_sub_ids: bool) -> Iterator[Account]:
                 uid=status[0],
                 gid=status[1],
                 home=home,
-                python=find_python(),
+                python=python or find_python(),
                 libraries=libraries,
             )
         finally:
