@@ -16,6 +16,7 @@ from docker.errors import APIError
 from docker.types import Mount
 
 from tests.corpus.recipes import RECIPES, expected_layers20
+from tests.hosts import taking
 from tests.support.accounts import Account, unprivileged_account
 from tests.support.engine import EngineUnderTest, wait_until
 from tests.support.images import busybox_layer
@@ -426,3 +427,27 @@ def _processes(account: Account, name: str) -> list[int]:
         except OSError:
             continue
     return found
+
+
+@pytest.mark.needs_namespaces
+def test_root_in_dockers_default_container_runs_programs_too(
+    registry: RunningRegistry, tmp_path: Path
+) -> None:
+    def become() -> None:
+        taking.stand_alone(tmp_path)
+        taking.all_but_dockers_defaults()
+
+    engine = EngineUnderTest(mirrors=[registry.url], before_exec=become)
+    try:
+        engine.start()
+        client = engine.connect()
+        assert status(client)["tier"] == "ptrace"
+        script = "id -u; cat /proc/self/status >/dev/null; exit 5"
+        client.images.pull("busybox", "latest")
+        container = client.containers.create("busybox", ["sh", "-c", script], user="3")
+        container.start()
+        assert container.wait()["StatusCode"] == 5
+        assert container.logs() == b"3\n"
+        container.remove()
+    finally:
+        engine.close()
