@@ -16,7 +16,7 @@ from dockerlab.config import load_settings, other_engine, process_environment
 from dockerlab.errors import DockerlabError
 from dockerlab.runtime.probes.asking import Ability, Host
 from dockerlab.runtime.probes.registry import NETWORK_PROBE, PROBES, examine
-from dockerlab.runtime.tier import BUILT, ONE_ID, ROOTLESS, TIERS, Tier, choose
+from dockerlab.runtime.tier import ONE_ID, ROOTLESS, TIERS, Tier, choose
 
 __all__ = ["apparmor_profile", "main", "remedy", "report", "to_text"]
 
@@ -79,7 +79,7 @@ def report(abilities: Sequence[Ability], host: Host) -> Json:
     Returns
     -------
     dict
-        ``tier`` (name, reason, gives, is_built), ``abilities`` (a list: ability, title, ok, reason,
+        ``tier`` (name, reason, gives), ``abilities`` (a list: ability, title, ok, reason,
         errno, remedy, facts), ``host``, and ``apparmor_profile`` with ``apparmor_commands``, which
         are '' and [] where AppArmor is not what is in the way.
     """
@@ -91,7 +91,6 @@ def report(abilities: Sequence[Ability], host: Host) -> Json:
         "tier": {
             **tier._asdict(),
             "gives": next(kind.gives for kind in TIERS if kind.name == tier.name),
-            "is_built": tier.name in BUILT,
         },
         "abilities": [_row(ability, by_name, tier) for ability in abilities],
         "host": {
@@ -284,8 +283,6 @@ def to_text(found: Json) -> str:
         f"why:    {tier['reason']}",
         f"gives:  {tier['gives']}",
     ]
-    if not tier["is_built"]:
-        lines.append("        (not in this version yet: containers run in the tiers above it)")
     if found["apparmor_profile"]:
         lines += [
             "",

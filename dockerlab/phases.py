@@ -9,7 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-__all__ = ["Phase", "Stopwatch"]
+__all__ = ["EMULATED_TIERS", "Phase", "Stopwatch"]
+
+# Where every system call of a program is stopped to be translated: what is measured there is how
+# long that takes, so it is never compared with other tiers.
+EMULATED_TIERS = frozenset({"ptrace"})
 
 Clock = Callable[[], float]
 
@@ -22,7 +26,8 @@ class Phase:
     ----------
     phase : str
         One of ``resolve, lookup, manifest, download, verify, unpack, commit, create, network,
-        start, first_byte, exit, remove``; of the client also ``pull`` (all of it) and ``attach``.
+        rootfs, start, first_byte, exit, remove``; of the client also ``pull`` (all of it) and
+        ``attach``.
     layer : str
         Digest of the layer that the phase belongs to; empty for the others.
     begin_s : float

@@ -5,7 +5,7 @@ order is `experiment` and `runner`; what the numbers say is `report`.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -16,7 +16,8 @@ from dockerlab.bench.sample import Temperature
 from dockerlab.client.digests import resolve_digest
 from dockerlab.client.options import command_words
 from dockerlab.client.session import Session, connect
-from dockerlab.errors import InvalidArgument
+from dockerlab.errors import InvalidArgument, Unsupported
+from dockerlab.phases import EMULATED_TIERS
 
 if TYPE_CHECKING:
     from dockerlab.report.tables import Table
@@ -70,6 +71,8 @@ def compare(
 
     Raises
     ------
+    Unsupported
+        One of several engines runs its containers in an emulation.
     DockerlabError
         As `bench.runner.perform` does.
     """
@@ -78,6 +81,8 @@ def compare(
         fields["temperatures"] = tuple(fields["temperatures"])
     experiment = Experiment(image=image, command=command_words(command), **fields)
     with _opened(engines) as sessions:
+        if len(sessions) > 1:
+            _refuse_emulated(sessions)
         if len(sessions) > 1 or registry:
             experiment = _for_engines(experiment, registry)
         kinds = " and ".join(f"{experiment.runs} {name}" for name in experiment.temperatures)
@@ -126,6 +131,16 @@ def _opened(engines: Sequence[str | Session]) -> Iterator[dict[str, Session]]:
         if twice:
             raise InvalidArgument(f"one engine is named twice: {twice[0]}", "name each once")
         yield dict(zip(_labels(engines, sessions), sessions, strict=True))
+
+
+def _refuse_emulated(sessions: Mapping[str, Session]) -> None:
+    for name, session in sessions.items():
+        if session.tier in EMULATED_TIERS:
+            raise Unsupported(
+                f'{name} cannot be compared with other engines in the tier "{session.tier}", whose'
+                " times are those of an emulation",
+                "compare it with itself, cold and cached; %doctor says what would lift that",
+            )
 
 
 def _for_engines(experiment: Experiment, registry: str = "") -> Experiment:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 from dockerlab.client.session import Session, fetch_json
 from dockerlab.errors import NotFound
-from dockerlab.phases import Phase
+from dockerlab.phases import EMULATED_TIERS, Phase
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +87,11 @@ class Timeline:
     run: int = 0
 
     @property
+    def is_emulated(self) -> bool:
+        """Tell whether the times are those of an emulation, and of no use beside others."""
+        return self.tier in EMULATED_TIERS
+
+    @property
     def rows(self) -> list[TimelineRow]:
         """One row a phase, in the order of their beginning within each side."""
         sides: tuple[tuple[Side, tuple[Phase, ...]], ...] = (
@@ -122,7 +127,8 @@ class Timeline:
     def summary_line(self) -> str:
         """Return one line for people, such as ``cached · 14 ms: create 2 · start 7 · run 5``.
 
-        Attaching is counted to the start: it is done before it, for its sake.
+        Under PRoot it says ``cached, emulated``. Attaching is counted to the start: it is done
+        before it, for its sake.
         """
         in_seconds = self.duration_s >= _SECONDS_FROM_S
         parts = []
@@ -135,7 +141,8 @@ class Timeline:
                 parts.append(f"{label} {_number(spent_s, in_seconds=in_seconds)}{detail}")
         unit = "s" if in_seconds else "ms"
         total = _number(self.duration_s, in_seconds=in_seconds)
-        return f"{self.temperature} · {total} {unit}: {' · '.join(parts)}"
+        kind = f"{self.temperature}, emulated" if self.is_emulated else self.temperature
+        return f"{kind} · {total} {unit}: {' · '.join(parts)}"
 
     def _row(self, side: Side, phase: Phase) -> TimelineRow:
         return TimelineRow(

@@ -12,6 +12,7 @@ from dockerlab.oci.digest import Digest
 
 __all__ = [
     "NEVER",
+    "Bind",
     "Container",
     "ContainerConfig",
     "ContainerId",
@@ -55,6 +56,15 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
     stop_timeout_s: int | None = None
 
 
+class Bind(msgspec.Struct, frozen=True, kw_only=True):
+    """A path of the host in a container. `is_volume`: by --volume, which makes a missing source."""
+
+    source: str
+    target: str
+    is_readonly: bool = False
+    is_volume: bool = False
+
+
 class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What the host gives: isolation and limits. 0 means no limit, as in Docker's API."""
 
@@ -78,6 +88,7 @@ class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
     oom_score_adj: int = 0
     log_driver: str = "json-file"
     runtime: str = ""
+    binds: tuple[Bind, ...] = ()
 
 
 class ContainerState(msgspec.Struct, frozen=True, kw_only=True):

@@ -85,7 +85,7 @@ class Containers:
 
     def writable_bytes(self, name: str) -> int:
         """Return the bytes in the container's writable layer."""
-        return self._starter.measure(self._folders.container(self.get(name).id).upper)
+        return self._starter.measure(self._folders.container(self.get(name).id))
 
     def log_path(self, name: str) -> str:
         """Return the path of the json-file log, '' when there is none."""
@@ -121,7 +121,7 @@ class Containers:
             image_id=image.id,
             created_at=datetime.now(UTC),
             config=merged,
-            host=host,
+            host=self._starter.settle(host),
             layers=self._images.layers_of(image),
         )
         self._starter.check(container)

@@ -17,6 +17,7 @@ from dockerlab.engine.execs import Execs
 from dockerlab.engine.folders import Folders
 from dockerlab.engine.images import Images
 from dockerlab.engine.info import System
+from dockerlab.engine.launching import Launching, Namespaced, Refusing
 from dockerlab.engine.pulls import Pulls, Store
 from dockerlab.engine.recovery import recover
 from dockerlab.engine.registries import Registries
@@ -24,6 +25,7 @@ from dockerlab.engine.roster import Roster
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT
 from dockerlab.engine.start import Starter
+from dockerlab.engine.traced import Traced
 from dockerlab.engine.unpack import ZygoteUnpacker
 from dockerlab.errors import Conflict
 from dockerlab.image.content import ContentStore
@@ -31,7 +33,8 @@ from dockerlab.image.layers import FolderLayers
 from dockerlab.runtime import usernamespace
 from dockerlab.runtime.launch import UserNamespace
 from dockerlab.runtime.probes.asking import Host
-from dockerlab.runtime.tier import BUILT, Tier, choose_tier
+from dockerlab.runtime.probes.programs import find
+from dockerlab.runtime.tier import LOOK_ONLY, PLAIN, PTRACE, ROOTFUL, Tier, choose_tier
 from dockerlab.runtime.usernamespace import Mapping
 
 __all__ = ["Engine", "host_of", "make_spawner", "mapping_of"]
@@ -73,23 +76,20 @@ class Engine:
         mapping = mapping_of(tier)
         _check_stamp(database, settings, _stamp(tier, mapping))
         events = Events(database)
-        spawner = make_spawner(settings, mapping)
+        spawner = make_spawner(settings, tier, mapping)
         content, layers = ContentStore(folders.content), _make_layers(folders, spawner, mapping)
         await asyncio.to_thread(layers.clean)
         roster = Roster(database)
         roster.load()
         images = Images(database, content, layers, events, roster.all)
         images.load()
-        starter = Starter(
-            spawner,
-            layers,
-            mapping,
-            _cgroup_parent(settings, mapping),
-            refusal="" if tier.name in BUILT else tier.reason,
-        )
+        launching = _make_launching(tier, spawner, layers)
+        starter = Starter(spawner, launching, mapping, _cgroup_parent(settings, mapping))
         containers = Containers(roster, folders, images, events, starter)
         await recover(roster, containers, images, folders, spawner)
-        unpacker = ZygoteUnpacker(spawner, is_rootless=mapping is not None)
+        unpacker = ZygoteUnpacker(
+            spawner, is_rootless=mapping is not None, is_plain=tier.name in PLAIN
+        )
         store = Store(content, layers, unpacker)
         registries = Registries(settings, hub_address)
         return cls(
@@ -131,10 +131,19 @@ def mapping_of(tier: Tier) -> Mapping | None:
     return usernamespace.find_mapping()[0] if tier.name == usernamespace.ROOTLESS else None
 
 
-def make_spawner(settings: Settings, mapping: Mapping | None) -> Spawner:
-    """Return the way to the zygote of a data root, in its user namespace where it has one."""
+def make_spawner(settings: Settings, tier: Tier, mapping: Mapping | None) -> Spawner:
+    """Return the way to the zygote of a data root, in the namespaces that the tier has."""
     namespace = None if mapping is None else UserNamespace(settings.runtime_dir, mapping)
-    return Spawner(2, namespace)
+    return Spawner(2, namespace, has_namespaces=tier.name not in PLAIN)
+
+
+def _make_launching(tier: Tier, spawner: Spawner, layers: FolderLayers) -> Launching:
+    if tier.name == PTRACE:
+        proot = find("proot", process_environment().get("PATH", os.defpath))
+        return Traced(spawner, layers, proot, tier.reason)
+    if tier.name == LOOK_ONLY:
+        return Refusing(spawner, layers, tier.reason)
+    return Namespaced(spawner, layers, is_rootless=tier.name != ROOTFUL)
 
 
 def _make_layers(folders: Folders, spawner: Spawner, mapping: Mapping | None) -> FolderLayers:

@@ -27,6 +27,11 @@ class ContainerFolder:
         return self.path / "upper"
 
     @property
+    def rootfs(self) -> Path:
+        """Where the container's root is: mounted, or without namespaces a folder."""
+        return self.path / "rootfs"
+
+    @property
     def work(self) -> Path:
         """Overlayfs's own work directory."""
         return self.path / "work"

@@ -9,13 +9,14 @@ from pathlib import Path
 import dockerlab
 from dockerlab.config import Settings
 from dockerlab.engine.images import Images
+from dockerlab.engine.launching import default_network
 from dockerlab.engine.registries import Registries
 from dockerlab.engine.roster import Roster
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.system import EngineInfo
 from dockerlab.oci.platform import host_platform
 from dockerlab.runtime.cgroups import tree
-from dockerlab.runtime.tier import Tier
+from dockerlab.runtime.tier import PLAIN, Tier
 from dockerlab.runtime.usernamespace import ROOTLESS
 
 __all__ = ["System"]
@@ -45,6 +46,8 @@ class System:
         settings, host = self._settings, os.uname()
         statuses = [container.state.status for container in self._roster.all()]
         is_rootless = self._tier.name.startswith(ROOTLESS)
+        is_plain = self._tier.name in PLAIN
+        has_cgroups = not is_plain and (not is_rootless or bool(settings.cgroup_parent))
         running, paused = statuses.count("running"), statuses.count("paused")
         return EngineInfo(
             engine_id=_engine_id(settings),
@@ -64,10 +67,10 @@ class System:
             tier=self._tier.name,
             tier_reason=self._tier.reason,
             cgroup_version=str(tree.detect().version),
-            cgroup_driver="none" if is_rootless and not settings.cgroup_parent else "cgroupfs",
+            cgroup_driver="cgroupfs" if has_cgroups else "none",
             runtime="dockerlab",
             sealed_interpreter=self._spawner.is_sealed,
-            default_network="none",
+            default_network=default_network(self._tier),
             containers_running=running,
             containers_paused=paused,
             containers_stopped=len(statuses) - running - paused,
@@ -76,8 +79,8 @@ class System:
             insecure_registries=settings.insecure_registries,
             rate_limits=tuple(self._registries.rate_limits()),
             security_options=(
-                "name=seccomp,profile=builtin",
-                *(("name=rootless",) if is_rootless else ()),
+                *(() if is_plain else ("name=seccomp,profile=builtin",)),
+                *(("name=rootless",) if is_rootless or (is_plain and os.geteuid()) else ()),
             ),
         )
 

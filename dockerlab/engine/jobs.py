@@ -1,8 +1,9 @@
 """The zygote's job table, and the file that it is started from.
 
 Executed by an isolated interpreter (`-I -S -E`), which finds nothing by itself: the arguments are
-the number of a socket, the runtime folder where a user namespace is needed (else nothing), and the
-folders to import from, first the package's, then the decompressors'.
+the number of a socket, the runtime folder where a user namespace is needed (nothing for root's own
+mount namespace, `zygote.NO_NAMESPACES` for none), and the folders to import from, first the
+package's, then the decompressors'.
 The daemon imports this file only for its path. Import-light, for what is loaded here is shared with
 every monitor and worker.
 """
@@ -16,6 +17,7 @@ if __name__ == "__main__":
     sys.path.extend(sys.argv[3:])
 
 from dockerlab.image.layer.measuring import apparent_size
+from dockerlab.image.layer.merging import merge_layers
 from dockerlab.image.layer.removal import remove_at
 from dockerlab.image.layer.worker import unpack
 from dockerlab.kernel import constants, syscalls
@@ -24,10 +26,9 @@ from dockerlab.runtime import holder, monitor, zygote
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
     from typing import Any
 
-__all__ = ["JOBS", "measure_tree", "remove_tree"]
+__all__ = ["JOBS", "measure_tree", "merge", "remove_tree"]
 
 
 def remove_tree(args: dict[str, Any], fds: list[int]) -> None:
@@ -54,13 +55,35 @@ def remove_tree(args: dict[str, Any], fds: list[int]) -> None:
 
 
 def measure_tree(args: dict[str, Any], fds: list[int]) -> None:
-    """Write the sum of the apparent sizes of the files below ``path`` to the descriptor."""
+    """Write the sum of the apparent sizes of the files below ``path`` to the descriptor.
+
+    With ``since``, the path of a file, only those that were written after it count.
+    """
     [answer] = fds
-    os.write(answer, b"%d" % apparent_size(os.fsencode(args["path"])))
+    since = args.get("since")
+    newer_than_ns = os.stat(since).st_ctime_ns if since else 0
+    os.write(answer, b"%d" % apparent_size(os.fsencode(args["path"]), newer_than_ns))
 
 
-def _entry(runtime_dir: str) -> Callable[[socket.socket], None] | None:
-    return (lambda sock: holder.enter(sock, runtime_dir)) if runtime_dir else None
+def merge(args: dict[str, Any], fds: list[int]) -> None:
+    """Merge ``layers`` into ``target``, emptied before; write why not to the descriptor, or ok."""
+    [answer] = fds
+    try:
+        remove_tree({"root": os.path.dirname(args["target"]), "path": args["target"]}, [])
+        os.mkdir(args["target"], 0o755)
+        merge_layers(args["layers"], args["target"])
+    except OSError as error:
+        os.write(answer, f"{error.errno} {error.strerror}".encode())
+    else:
+        os.write(answer, b"ok")
+
+
+def _enter(sock: socket.socket, where: str) -> None:
+    if where == zygote.NO_NAMESPACES:
+        return
+    if where:
+        holder.enter(sock, where)
+    zygote.leave_mount_namespace()
 
 
 JOBS: dict[str, zygote.Job] = {
@@ -68,7 +91,8 @@ JOBS: dict[str, zygote.Job] = {
     "unpack": unpack,
     "remove_tree": remove_tree,
     "measure_tree": measure_tree,
+    "merge": merge,
 }
 
 if __name__ == "__main__":
-    zygote.serve(int(sys.argv[1]), JOBS, _entry(sys.argv[2]))
+    zygote.serve(int(sys.argv[1]), JOBS, lambda sock: _enter(sock, sys.argv[2]))

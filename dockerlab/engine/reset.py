@@ -46,7 +46,8 @@ async def reset(settings: Settings) -> None:
         Something of it cannot be deleted; what is left is a data root that can be reset again.
     """
     # It forks, so before there are threads.
-    mapping = mapping_of(choose_tier(host_of(settings)))
+    tier = choose_tier(host_of(settings))
+    mapping = mapping_of(tier)
     folders = Folders(settings.data_root, settings.runtime_dir)
     folders.make()
     for monitor_id in folders.monitor_ids():
@@ -54,7 +55,7 @@ async def reset(settings: Settings) -> None:
     if mapping is None:
         await asyncio.to_thread(_remove_all, folders, remove_tree)
     else:
-        spawner = make_spawner(settings, mapping)
+        spawner = make_spawner(settings, tier, mapping)
         try:
             await asyncio.to_thread(_remove_all, folders, spawner.remove_tree)
         finally:

@@ -27,11 +27,16 @@ class Spawner:
         Where the zygote and its children write what they have to say of themselves.
     namespace : UserNamespace, optional
         The user namespace that they live in, without root.
+    has_namespaces : bool
+        They have at least a mount namespace of their own.
     """
 
-    def __init__(self, log_fd: int, namespace: UserNamespace | None = None) -> None:
+    def __init__(
+        self, log_fd: int, namespace: UserNamespace | None = None, *, has_namespaces: bool = True
+    ) -> None:
         self._log_fd = log_fd
         self._namespace = namespace
+        self._has_namespaces = has_namespaces
         self._zygote: Zygote | None = None
 
     @property
@@ -71,9 +76,17 @@ class Spawner:
         if os.path.lexists(path):
             raise EngineFailure(f'cannot remove "{path}"', "the engine's log says why")
 
-    def measure_tree(self, path: str) -> int:
-        """Return the sum of the apparent sizes of a tree's files, in bytes."""
-        answer = self._ask("measure_tree", {"path": path})
+    def merge(self, layers: Sequence[str], target: str) -> str:
+        """Copy layers, the lowest first, into a folder of their own; return why not, or ''."""
+        answer = self._ask("merge", {"layers": list(layers), "target": target}).decode()
+        return "" if answer == "ok" else answer or "the copy was interrupted"
+
+    def measure_tree(self, path: str, since: str = "") -> int:
+        """Return the sum of the apparent sizes of a tree's files, in bytes.
+
+        With `since`, the path of a file, only those that were written after it count.
+        """
+        answer = self._ask("measure_tree", {"path": path, "since": since})
         if not answer:
             raise EngineFailure(f'cannot measure "{path}"', "the engine's log says why")
         return int(answer)
@@ -107,6 +120,7 @@ class Spawner:
                 import_paths=_import_paths(),
                 log_fd=self._log_fd,
                 namespace=self._namespace,
+                has_namespaces=self._has_namespaces,
             )
         return self._zygote
 

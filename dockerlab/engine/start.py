@@ -17,13 +17,12 @@ from typing import Any
 
 from dockerlab.engine.attach import describe
 from dockerlab.engine.attachment import AttachRequest
-from dockerlab.engine.container import Container
+from dockerlab.engine.container import Container, HostConfig
 from dockerlab.engine.folders import ContainerFolder
+from dockerlab.engine.launching import Launching
 from dockerlab.engine.spawner import Spawner, socketpair
-from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT, HostFacts, check_cgroup, make_spec
+from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT, HostFacts
 from dockerlab.engine.task import Message, Task, start_failure
-from dockerlab.errors import Unsupported
-from dockerlab.image.layers import LayerStore
 from dockerlab.oci.runtimespec import Spec
 from dockerlab.phases import Stopwatch
 from dockerlab.runtime.seccomp import compile_filter
@@ -43,40 +42,38 @@ ff02::2\tip6-allrouters
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """Starts containers with the layers of one store through one zygote.
+    """Starts containers through one zygote.
 
     Attributes
     ----------
+    launching : Launching
+        What the tier of this host decides.
     mapping : Mapping or None
         The ids of the engine's user namespace, without root.
     cgroup_parent : str
         The cgroup that those of containers are made in; '' where there is none.
-    refusal : str
-        Why no container can run on this host; '' where they can.
     """
 
     spawner: Spawner
-    layers: LayerStore
+    launching: Launching
     mapping: Mapping | None = None
     cgroup_parent: str = DEFAULT_CGROUP_PARENT
-    refusal: str = ""
 
     def facts(self, container: Container, files: dict[str, str] | None = None) -> HostFacts:
         """Return what the spec of a container, or of an exec in it, depends on."""
         return HostFacts(_hostname(container), files or {}, self.mapping, self.cgroup_parent)
 
+    def settle(self, host: HostConfig) -> HostConfig:
+        """Return the config with this host's default where it asks for one."""
+        return self.launching.settle(host)
+
     def check(self, container: Container) -> None:
         """Refuse what this host cannot give to the container; raise Unsupported."""
-        if self.refusal:
-            raise Unsupported(
-                f"containers cannot run on this host: {self.refusal}",
-                "`dockerlab doctor` says what would lift that",
-            )
-        check_cgroup(container, self.facts(container))
+        self.launching.check(container, self.facts(container))
 
-    def measure(self, path: Path) -> int:
-        """Return the bytes of a folder of a container; only the zygote may look into all of it."""
-        return self.spawner.measure_tree(str(path))
+    def measure(self, folder: ContainerFolder) -> int:
+        """Return the bytes that a container has written."""
+        return self.launching.measure(folder)
 
     async def start(
         self,
@@ -107,6 +104,7 @@ class Starter:
         with ExitStack() as descriptors:
             for _, connection in waiting:
                 descriptors.callback(connection.close)
+            await self.launching.prepare(container, folder, stopwatch)
             self._write_bundle(container, folder)
             ours, theirs = socketpair()
             descriptors.callback(theirs.close)
@@ -129,7 +127,7 @@ class Starter:
         """Write what the runtime reads, and take an older run's exit record away."""
         folder.exit_file.unlink(missing_ok=True)
         files = _write_managed_files(container, folder)
-        spec = make_spec(container, self.facts(container, files))
+        spec = self.launching.spec(container, self.facts(container, files))
         seccomp = spec["linux"].get("seccomp")
         if seccomp is not None:
             (folder.path / "seccomp.bpf").write_bytes(_program(json.dumps(seccomp)))
@@ -142,13 +140,7 @@ class Starter:
         return {
             "id": container.id,
             "bundle": str(folder.path),
-            "rootfs": {
-                # Overlayfs wants the top layer first; a manifest has the lowest first.
-                "lower": [str(self.layers.path(diff_id)) for diff_id in reversed(container.layers)],
-                "upper": str(folder.upper),
-                "work": str(folder.work),
-                "userxattr": self.mapping is not None,
-            },
+            **self.launching.monitor_args(container, folder),
             "run_dir": str(folder.monitor_dir),
             "log": str(folder.log) if container.host.log_driver == "json-file" else "",
             "exit_file": str(folder.exit_file),

@@ -22,11 +22,16 @@ class ZygoteUnpacker:
     ----------
     is_rootless : bool
         They live in a user namespace: other marks of overlayfs, and not every owner exists.
+    is_plain : bool
+        They have no privileges at all, and no overlayfs reads what they unpack.
     """
 
-    def __init__(self, spawner: Spawner, *, is_rootless: bool = False) -> None:
+    def __init__(
+        self, spawner: Spawner, *, is_rootless: bool = False, is_plain: bool = False
+    ) -> None:
         self._spawner = spawner
         self._is_rootless = is_rootless
+        self._is_plain = is_plain
 
     def start(self, diff_id: Digest, staging: Path, media_type: str, data_fd: int) -> "Job":
         """Have a worker fill `staging` from `data_fd`, which is closed here."""
@@ -36,6 +41,7 @@ class ZygoteUnpacker:
             "diff_id": diff_id,
             "media_type": media_type,
             "userxattr": self._is_rootless,
+            "is_plain": self._is_plain,
         }
         try:
             self._spawner.submit("unpack", args, [data_fd, theirs])

@@ -35,5 +35,4 @@ def ability_table(report: Mapping[str, Any]) -> Table:
 
 
 def _caption(tier: Mapping[str, Any]) -> str:
-    text = f"tier {tier['name']} ({tier['reason']}): {tier['gives']}"
-    return text if tier["is_built"] else f"{text}; not in this version yet"
+    return f"tier {tier['name']} ({tier['reason']}): {tier['gives']}"

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from dockerlab.phases import EMULATED_TIERS
 from dockerlab.report.statistics import Interval, median_interval, ratio_interval
 from dockerlab.report.tables import Table
 from dockerlab.report.timelines import run_totals
@@ -91,7 +92,12 @@ def summarise(frame: pd.DataFrame, *, seed: int = 0) -> Table:
 
 
 def finding(frame: pd.DataFrame) -> str:
-    """Say in one sentence what the runs show."""
+    """Say in one sentence what the runs show, and whether they were emulated."""
+    emulated = " (emulated)" if frame["tier"].isin(EMULATED_TIERS).any() else ""
+    return f"{_finding(frame)}{emulated}"
+
+
+def _finding(frame: pd.DataFrame) -> str:
     times = samples(frame)
     image = short_reference(str(frame["image"].iloc[0]))
     medians = {group: median_interval(sample).estimate for group, sample in times.items()}

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dockerlab.errors import InvalidArgument
+from dockerlab.phases import EMULATED_TIERS
 from dockerlab.report import accessor as _accessor  # noqa: F401 - gives the tables their `.lab`
 from dockerlab.report.tables import Table
 
@@ -57,6 +58,7 @@ def timeline_frame(
     table["engine"] = table["engine"].cat.set_categories(engines, ordered=True)
     table.attrs.update(facts or {})
     table.attrs["rows"] = "phases"
+    table.attrs["emulated"] = bool(table["tier"].isin(EMULATED_TIERS).any())
     table.attrs["folded"] = ["engine", "host", "tier", "image", "temperature", "run"]
     return table
 
@@ -71,7 +73,7 @@ def run_totals(frame: pd.DataFrame) -> pd.DataFrame:
     ------
     InvalidArgument
         The table is no timeline, or its runs are of several images or hosts, or of one engine in
-        several tiers, and so are no samples that could be compared.
+        several tiers, or emulated and not, and so are no samples that could be compared.
     """
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
@@ -83,6 +85,7 @@ def run_totals(frame: pd.DataFrame) -> pd.DataFrame:
         _refuse_several(frame, name)
     for _, mine in frame.groupby("engine", observed=True):
         _refuse_several(mine, "tier")
+    _refuse_emulated(frame)
     mine = frame[(frame["side"] == "client") & (frame["phase"] != "remove")]
     if mine.empty:
         raise InvalidArgument("cannot sum up a timeline without runs")
@@ -97,4 +100,15 @@ def _refuse_several(frame: pd.DataFrame, name: str) -> None:
         raise InvalidArgument(
             f"cannot put runs of several {name}s into one sample: {', '.join(map(str, kinds))}",
             f'choose one: df[df["{name}"] == "{kinds[0]}"]',
+        )
+
+
+def _refuse_emulated(frame: pd.DataFrame) -> None:
+    emulated = frame["tier"].isin(EMULATED_TIERS)
+    if emulated.any() and not emulated.all():
+        names = sorted(EMULATED_TIERS)
+        raise InvalidArgument(
+            f"cannot compare runs of the tier {' or '.join(names)} with others: their times are"
+            " those of an emulation",
+            f'leave them out: df[~df["tier"].isin({names})]',
         )

@@ -1,26 +1,26 @@
 """The additional processes of one container, under its monitor (docker exec).
 
-What such a process does until execve is `runtime.enter`.
+What such a process does until execve is the launcher's business: `runtime.namespaced`.
 """
 
 from __future__ import annotations
 
 import os
-import socket
 
-from dockerlab.runtime.enter import Enter
 from dockerlab.runtime.exitrecord import write_exit_record
+from dockerlab.runtime.namespaced import Additional
 from dockerlab.runtime.protocol import Step, StepFailure
 from dockerlab.runtime.stdio import Stdio
-from dockerlab.runtime.supervised import Pipes, Supervised, fork
+from dockerlab.runtime.supervised import Pipes, Supervised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from dockerlab.oci.runtimespec import Namespace, Process
+    from dockerlab.oci.runtimespec import Process
     from dockerlab.runtime.loop import Loop
+    from dockerlab.runtime.namespaced import Launcher
 
     Tell = Callable[[dict[str, Any]], None]
 
@@ -34,28 +34,17 @@ class Execs:
     ----------
     tell : callable
         Sends a message to everybody who is connected to the monitor.
-    join_cgroup, install_filter : callable
-        What `runtime.enter.Enter` needs; called in the forked process.
 
     Attributes
     ----------
-    namespaces : list
-        Those of the container's spec, to be set before an exec is started.
+    launcher : Launcher or None
+        The container's, to be set before an exec is started.
     """
 
-    def __init__(
-        self,
-        loop: Loop,
-        tell: Tell,
-        *,
-        join_cgroup: Callable[[], None],
-        install_filter: Callable[[], None],
-    ) -> None:
+    def __init__(self, loop: Loop, tell: Tell) -> None:
         self._loop = loop
         self._tell = tell
-        self.namespaces: list[Namespace] = []
-        self._join_cgroup = join_cgroup
-        self._install_filter = install_filter
+        self.launcher: Launcher | None = None
         self._running: dict[str, Supervised] = {}
         self.streams: list[Stdio] = []
 
@@ -95,33 +84,23 @@ class Execs:
     def _fork(
         self, message: dict[str, Any], fds: list[int], init: Supervised, observer: _Observer
     ) -> Supervised:
-        if not init.is_running:
+        if not init.is_running or self.launcher is None:
             raise StepFailure("fork", 0, "", "the container is not running")
         terminal = bool(message["terminal"])
         process: Process = message["process"]
         process["terminal"] = terminal
         pipes = None if terminal else Pipes(has_input=message.get("open_stdin", False))
-        sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        enter = Enter(
-            sync=theirs,
-            init_pidfd=init.pidfd,
-            namespaces=self.namespaces,
-            process=process,
-            user=message.get("user"),
-            stdio=pipes.theirs if pipes else [-1, -1, -1],
-            join_cgroup=self._join_cgroup,
-            install_filter=self._install_filter,
-        )
-        pid = fork(enter.run)
-        theirs.close()
+        streams = pipes.theirs if pipes else [-1, -1, -1]
         stdio = Stdio(self._loop, ends_with_client=not terminal, log=None, on_first_byte=None)
+        request = Additional(process, message.get("user"), streams, init)
+        supervised = self.launcher.launch_additional(request, stdio, observer)
         self.streams.append(stdio)
-        for request in message["attachments"]:
-            stdio.attach(fds.pop(0), request)
+        for attachment in message["attachments"]:
+            stdio.attach(fds.pop(0), attachment)
         if pipes:
             pipes.close_theirs()
             stdio.connect_pipes(pipes.stdin, pipes.sources)
-        return Supervised(self._loop, pid, sync, stdio, observer)
+        return supervised
 
 
 class _Observer:

@@ -19,6 +19,7 @@ from dockerlab.errors import EngineFailure
 from dockerlab.kernel import constants
 from dockerlab.kernel.fds import recv_message, send_message
 from dockerlab.runtime.usernamespace import Mapping
+from dockerlab.runtime.zygote import NO_NAMESPACES
 
 __all__ = ["UserNamespace", "Zygote", "sealed_copy"]
 
@@ -60,25 +61,31 @@ class Zygote:
         import_paths: Sequence[str],
         log_fd: int,
         namespace: UserNamespace | None = None,
+        has_namespaces: bool = True,
     ) -> "Zygote":
         """Start the zygote that `script` describes and wait until it is ready.
 
         Parameters
         ----------
         script : Path
-            Executed as a file, with the number of its socket, the runtime folder (or nothing) and
-            `import_paths` as arguments.
+            Executed as a file, with the number of its socket, the runtime folder (or nothing, or
+            `NO_NAMESPACES`) and `import_paths` as arguments.
         log_fd : int
             The standard error of the zygote and of its children.
         namespace : UserNamespace, optional
             What it enters; without one it stays in this process's.
+        has_namespaces : bool
+            It has at least a mount namespace of its own, for which it needs privileges.
 
         Raises
         ------
         EngineFailure
             It did not get ready; the log says why.
         """
-        arguments = [str(script), str(namespace.runtime_dir) if namespace else "", *import_paths]
+        where = "" if has_namespaces else NO_NAMESPACES
+        if namespace is not None:
+            where = str(namespace.runtime_dir)
+        arguments = [str(script), where, *import_paths]
         mapping = namespace.mapping if namespace else None
         with contextlib.suppress(OSError, EngineFailure):
             executable = sealed_copy(sys.executable)

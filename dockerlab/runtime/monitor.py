@@ -13,18 +13,18 @@ import socket
 import time
 
 from dockerlab.kernel import syscalls
-from dockerlab.runtime import namespaces, seccomp
 from dockerlab.runtime.bundle import load_filter, load_spec
 from dockerlab.runtime.cgroups.tree import detect
 from dockerlab.runtime.connections import Connections
 from dockerlab.runtime.execs import Execs
 from dockerlab.runtime.exitrecord import write_exit_record
-from dockerlab.runtime.init import Init
 from dockerlab.runtime.jsonlog import JsonFileLog
 from dockerlab.runtime.loop import Loop
+from dockerlab.runtime.namespaced import Namespaced
 from dockerlab.runtime.protocol import Step, StepFailure
 from dockerlab.runtime.stdio import Stdio
-from dockerlab.runtime.supervised import Pipes, Supervised, fork
+from dockerlab.runtime.supervised import Pipes, Supervised
+from dockerlab.runtime.traced import Traced
 from dockerlab.runtime.zygote import describe
 
 TYPE_CHECKING = False
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from dockerlab.oci.runtimespec import Spec
     from dockerlab.runtime.cgroups.tree import CgroupTree
+    from dockerlab.runtime.namespaced import Launcher
 
 __all__ = ["run"]
 
@@ -47,7 +48,7 @@ def run(args: dict[str, Any], fds: list[int]) -> None:
     ----------
     args : dict
         ``id, bundle, rootfs, run_dir, log, exit_file, terminal, open_stdin, stdin_once, tty_size,
-        attachments``.
+        attachments``; with ``proot``, its path, programs are launched by that (`runtime.traced`).
     fds : list of int
         The daemon's socket, then one connection for each attachment.
     """
@@ -72,18 +73,13 @@ class Monitor:
         self._connections.add(socket.socket(fileno=control))
         self._waiting = attachments
         self._timings = {"received": received_s}
-        self._execs = Execs(
-            self._loop,
-            self._tell,
-            join_cgroup=self._join_cgroup,
-            install_filter=self._install_filter,
-        )
+        self._execs = Execs(self._loop, self._tell)
+        self._launcher: Launcher | None = None
         self._init: Supervised | None = None
         self._tree: CgroupTree | None = None
         self._cgroup_path = ""
         self._mount_namespace = -1
         self._started_ns = 0
-        self._filter: bytes | None = None
         self._sent_bytes = 0
 
     def run(self) -> None:
@@ -99,34 +95,31 @@ class Monitor:
     # ------------------------------------------------------------------------------------- start
 
     def _start(self) -> None:
-        bundle = self._args["bundle"]
-        spec = load_spec(bundle)
-        self._filter = load_filter(bundle, spec)
-        self._execs.namespaces = spec["linux"].get("namespaces", [])
+        spec = load_spec(self._args["bundle"])
         with Step("bundle", self._args["run_dir"]):
             self._connections.listen()
         self._make_cgroup(spec)
+        launcher = self._make_launcher(spec)
+        self._launcher = self._execs.launcher = launcher
         stdio, pipes = self._make_stdio()
-        sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        init = Init(
-            sync=theirs,
-            spec=spec,
-            overlay=self._args["rootfs"],
-            mount_point=os.path.join(bundle, spec["root"]["path"]),
-            stdio=pipes.theirs if pipes else [-1, -1, -1],
-            join_cgroup=self._join_cgroup,
-            cgroup_folders=self._tree.visible(self._cgroup_path) if self._tree else [],
-            install_filter=self._install_filter,
-        )
-        with Step("fork"):
-            namespaces.leave_pid(spec["linux"].get("namespaces", []))
-            pid = fork(init.run)
-        theirs.close()
+        streams = pipes.theirs if pipes else [-1, -1, -1]
+        self._init = launcher.launch_first(stdio, streams, self)
         if pipes:
             pipes.close_theirs()
             stdio.connect_pipes(pipes.stdin, pipes.sources)
-        self._init = Supervised(self._loop, pid, sync, stdio, self)
         self._timings["forked"] = time.monotonic()
+
+    def _make_launcher(self, spec: Spec) -> Launcher:
+        if self._args.get("proot"):
+            return Traced(self._loop, self._args, spec)
+        return Namespaced(
+            self._loop,
+            self._args,
+            spec,
+            tree=self._tree,
+            cgroup_path=self._cgroup_path,
+            program=load_filter(self._args["bundle"], spec),
+        )
 
     def _make_stdio(self) -> tuple[Stdio, Pipes | None]:
         args = self._args
@@ -152,16 +145,6 @@ class Monitor:
                 tree.create(path, spec["linux"].get("resources", {}))
             self._tree, self._cgroup_path = tree, path
         self._timings["cgroup"] = time.monotonic()
-
-    def _join_cgroup(self) -> None:
-        """Put the process that calls, a forked one, into the cgroup."""
-        if self._tree is not None:
-            self._tree.join(self._cgroup_path, 0)
-
-    def _install_filter(self) -> None:
-        if self._filter is not None:
-            with Step("seccomp"):
-                seccomp.install(self._filter)
 
     def _first_byte(self, monotonic_s: float) -> None:
         self._tell({"type": "output", "monotonic_s": monotonic_s})
@@ -277,6 +260,8 @@ class Monitor:
         """Give back what outlives a process: the cgroup, the socket; with us the rest goes."""
         if self._init is not None and self._init.exit_code is None:
             os.waitpid(self._init.pid, 0)
+        if self._launcher is not None:
+            self._launcher.close()
         if self._mount_namespace >= 0:
             os.close(self._mount_namespace)
         try:

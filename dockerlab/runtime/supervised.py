@@ -109,7 +109,7 @@ class Supervised:
         self.finished_ns = 0
         self.finished_s = 0.0
         loop.watch(sync.fileno(), READABLE, lambda _: self._read_sync())
-        loop.watch(self._pidfd.fileno(), READABLE, lambda _: self._ended())
+        self._watch_end()
 
     @property
     def pidfd(self) -> int:
@@ -126,6 +126,9 @@ class Supervised:
         if self.exit_code is None:
             os.kill(self.pid, number)
 
+    def _watch_end(self) -> None:
+        self._loop.watch(self._pidfd.fileno(), READABLE, lambda _: self._ended())
+
     def _read_sync(self) -> None:
         try:
             message, fds = protocol.receive(self._sync)
@@ -133,7 +136,11 @@ class Supervised:
             message, fds = None, []
         if message is None:
             self._sync_ended()
-        elif message["type"] == "mounted":
+        else:
+            self._hear(message, fds)
+
+    def _hear(self, message: protocol.Message, fds: list[int]) -> None:
+        if message["type"] == "mounted":
             self._observer.on_mounted(fds)
         elif message["type"] == "terminal":
             self.stdio.connect_terminal(fds[0], None)
@@ -158,6 +165,9 @@ class Supervised:
         self._loop.forget(self._pidfd.fileno())
         self._pidfd.close()
         _, status = os.waitpid(self.pid, 0)
+        self._finish(status)
+
+    def _finish(self, status: int) -> None:
         self.exit_code = _exit_code(status)
         self.finished_ns = time.time_ns()
         self.finished_s = time.monotonic()

@@ -12,8 +12,11 @@ from dockerlab.runtime.probes.registry import PROBES, Asked, writing
 from dockerlab.runtime.usernamespace import ONE_ID, ROOTLESS
 
 __all__ = [
-    "BUILT",
+    "LOOK_ONLY",
     "ONE_ID",
+    "PLAIN",
+    "PTRACE",
+    "REMOTE",
     "ROOTFUL",
     "ROOTLESS",
     "TIERS",
@@ -50,6 +53,9 @@ class Tier(NamedTuple):
 
 
 ROOTFUL = "rootful"
+PTRACE = "ptrace"
+REMOTE = "remote"
+LOOK_ONLY = "look only"
 
 _NAMESPACES = (
     "mount_namespace",
@@ -75,18 +81,18 @@ TIERS = (
         "the same with a single uid: owners of files are recorded, not applied",
     ),
     TierKind(
-        "ptrace",
+        PTRACE,
         ("ptrace", "proot"),
         "images and runs under PRoot: no isolation, no limits, the host's network",
     ),
-    TierKind("remote", ("other_engine",), "what the engine behind that socket gives"),
-    TierKind("look only", (), "pulls, layers and tables; runs are refused with the reason"),
+    TierKind(REMOTE, ("other_engine",), "what the engine behind that socket gives"),
+    TierKind(LOOK_ONLY, (), "pulls, layers and tables; runs are refused with the reason"),
 )
 
 _ROOTFUL_REASON = "root may make namespaces and mounts"
 
-# The tiers that this version's own engine runs containers in.
-BUILT = (ROOTFUL, ROOTLESS, ONE_ID)
+# The tiers of our own engine in which there is no namespace: all files are the user's.
+PLAIN = (PTRACE, LOOK_ONLY)
 
 # All that "rootful" needs, in an order in which one process can do it: what looks at /proc comes
 # before what mounts on it, a filter comes last, and `proc` makes a pid namespace too.
@@ -135,9 +141,8 @@ def choose_tier(host: Host) -> Tier:
         if ask(Probe("at_once", "", _at_once), prepared).ok:
             return Tier(ROOTFUL, _ROOTFUL_REASON)
         tier = choose(Asked(prepared))
-    if tier.name in BUILT:
-        return tier
-    return Tier(tier.name, f"{tier.reason}; containers in this tier come later")
+    # What another engine gives, that engine gives: our own only looks.
+    return Tier(LOOK_ONLY, tier.reason) if tier.name == REMOTE else tier
 
 
 def _at_once(host: Host) -> Finding:

@@ -14,6 +14,7 @@ import stat
 
 from dockerlab.kernel import constants, privileges, syscalls
 from dockerlab.runtime import capabilities, users
+from dockerlab.runtime.inside import open_path
 from dockerlab.runtime.protocol import Step, StepFailure
 
 TYPE_CHECKING = False
@@ -23,15 +24,20 @@ if TYPE_CHECKING:
     from dockerlab.oci.runtimespec import Process
 
 __all__ = [
+    "DEFAULT_PATH",
     "Identity",
     "become",
+    "candidates",
     "enter_working_directory",
+    "environment",
     "execute",
     "find_identity",
+    "forget_signals",
     "raise_if_unmapped",
 ]
 
-_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Where a program is sought that has no PATH.
+DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A passwd file of a megabyte has twenty thousand users; more is an attack on our memory.
 _USER_FILE_BYTES = 4 * 1024 * 1024
 _UMASK = 0o022
@@ -61,13 +67,15 @@ class Identity:
         self.home = home
 
 
-def find_identity(process: Process, user: str | None) -> Identity:
+def find_identity(process: Process, user: str | None, root_fd: int = -1) -> Identity:
     """Return the identity that the process asks for.
 
     Parameters
     ----------
     user : str or None
         Docker's ``user[:group]``, looked up in the container's files; None takes the spec's ids.
+    root_fd : int
+        The container's root, for a process that has another; -1 is the process's own.
     """
     wanted = process["user"]
     extra = wanted.get("additionalGids", [])
@@ -75,7 +83,7 @@ def find_identity(process: Process, user: str | None) -> Identity:
         return Identity(wanted["uid"], wanted["gid"], extra, "")
     try:
         uid, gid, groups, home = users.resolve_user(
-            user, _read_user_file("/etc/passwd"), _read_user_file("/etc/group")
+            user, _read_user_file("etc/passwd", root_fd), _read_user_file("etc/group", root_fd)
         )
     except users.UnresolvedUser as error:
         raise StepFailure("user", errno.ENOENT, user, str(error)) from error
@@ -84,10 +92,14 @@ def find_identity(process: Process, user: str | None) -> Identity:
     return Identity(uid, gid, list(dict.fromkeys((gid, *groups, *extra))), home)
 
 
-def _read_user_file(path: str) -> bytes:
+def _read_user_file(path: str, root_fd: int) -> bytes:
     """Read a file of the image, which may be anything: a fifo would block, /dev/zero not end."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        if root_fd < 0:
+            fd = os.open(f"/{path}", flags)
+        else:
+            fd = open_path(syscalls, root_fd, path, flags=flags)
     except OSError:
         return b""
     try:
@@ -167,17 +179,17 @@ def execute(process: Process, identity: Identity, keep_fd: int) -> None:
         The one descriptor beyond the standard three that may stay open until execve(2), which
         closes it.
     """
-    env = _environment(process["env"], identity)
+    env = environment(process["env"], identity)
     args = [_bytes(arg) for arg in process["args"]]
-    search = env.get(b"PATH", _bytes(_DEFAULT_PATH))
-    _forget_signals()
+    search = env.get(b"PATH", DEFAULT_PATH)
+    forget_signals()
     syscalls.close_range(3, keep_fd - 1)
     syscalls.close_range(keep_fd + 1)
     if not args:
         raise StepFailure("exec", errno.EINVAL, "", "exec: no command is given")
     name = process["args"][0]
     error = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-    for candidate in _candidates(args[0], search):
+    for candidate in candidates(args[0], search):
         try:
             os.execve(candidate, args, env)  # noqa: S606 - no shell is the point
         except OSError as caught:
@@ -191,13 +203,15 @@ def execute(process: Process, identity: Identity, keep_fd: int) -> None:
     raise StepFailure("exec", number, name, f'exec "{name}": {os.strerror(number)}')
 
 
-def _candidates(name: bytes, search: bytes) -> list[bytes]:
+def candidates(name: bytes, search: bytes) -> list[bytes]:
+    """Return the paths at which execvp(3) looks for a program, `search` being the PATH."""
     if b"/" in name or not name:
         return [name]
     return [os.path.join(folder or b".", name) for folder in search.split(b":")]
 
 
-def _environment(entries: list[str], identity: Identity) -> dict[bytes, bytes]:
+def environment(entries: list[str], identity: Identity) -> dict[bytes, bytes]:
+    """Return the variables of a process; HOME is the user's where nothing else is said."""
     env: dict[bytes, bytes] = {}
     for entry in entries:
         name, equals, value = _bytes(entry).partition(b"=")
@@ -212,7 +226,7 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _forget_signals() -> None:
+def forget_signals() -> None:
     """Give back what Python and the monitor ignore, for execve(2) keeps that.
 
     What somebody above the daemon ignored, the zygote has given back already.

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     Job = Callable[[dict[str, Any], list[int]], None]
 
+# Said to a zygote that may make no namespace at all.
+NO_NAMESPACES = "-"
+
 
 def serve(
     sock_fd: int, jobs: dict[str, Job], enter: Callable[[socket.socket], None] | None = None
@@ -32,7 +35,7 @@ def serve(
     Parameters
     ----------
     enter : callable, optional
-        Enters a user namespace, once, for this process and all its children.
+        Enters the namespaces that this process and all its children live in, once.
 
     Notes
     -----
@@ -50,7 +53,6 @@ def serve(
     _forget_signals()
     if enter is not None:
         enter(sock)
-    _leave_mount_namespace()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     # What is loaded now is shared with every child: no collection may touch, and copy, its pages.
     gc.collect()
@@ -80,7 +82,7 @@ def _forget_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
-def _leave_mount_namespace() -> None:
+def leave_mount_namespace() -> None:
     """Let mounts of the host arrive here, and none of ours reach the host."""
     syscalls.unshare(constants.CLONE_NEWNS)
     syscalls.mount("none", "/", "", constants.MS_REC | constants.MS_SLAVE, "")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dockerlab.kernel import constants, syscalls
 from dockerlab.oci.runtimespec import Seccomp, SyscallArg, SyscallRule
-from dockerlab.runtime import capabilities, seccomp
+from dockerlab.runtime import capabilities, defaults, profile, seccomp
 
 USER = "ann"
 UID = 1000
@@ -73,6 +73,13 @@ def shared_memory() -> None:
         Path(node).chmod(0o666)
 
 
+def fresh_proc() -> None:
+    """Cover a part of /proc: then no user namespace may mount another one (mount_too_revealing)."""
+    syscalls.mount(
+        "tmpfs", "/proc/scsi" if Path("/proc/scsi").is_dir() else "/proc/fs", "tmpfs", 0, ""
+    )
+
+
 def rights_of_user_namespaces() -> None:
     """Behave as Ubuntu 24.04: unshare(CLONE_NEWUSER) works, and what needs its rights does not."""
     names = ("cap_last_cap", "overflowuid", "overflowgid")
@@ -103,10 +110,10 @@ def mount_calls() -> None:
 
 def refuse(*rules: SyscallRule) -> None:
     """Install a filter that refuses what the rules say, and nothing else."""
-    architecture = f"SCMP_ARCH_{os.uname().machine.upper()}"
     filter_: Seccomp = {
         "defaultAction": "SCMP_ACT_ALLOW",
-        "architectures": [architecture],
+        # All that a profile has: PRoot voids a call by the number -1, which looks like one of x32.
+        "architectures": profile.expand(profile.default_profile(), [])["architectures"],
         "syscalls": list(rules),
     }
     seccomp.install(seccomp.compile_filter(filter_, os.uname().machine))
@@ -119,6 +126,18 @@ def _rule(*names: str) -> SyscallRule:
 def _when_flag(name: str, flag: int) -> SyscallRule:
     argument: SyscallArg = {"index": 0, "op": "SCMP_CMP_MASKED_EQ", "value": flag, "valueTwo": flag}
     return {**_rule(name), "args": [argument]}
+
+
+def all_but_dockers_defaults() -> None:
+    """Come under Docker's profile with Docker's 14 capabilities, as in its default container."""
+    cgroups_to_write()
+    fresh_proc()
+    names = list(defaults.DEFAULT_CAPABILITIES)
+    rules = profile.expand(profile.default_profile(), names)
+    program = seccomp.compile_filter(rules, os.uname().machine)
+    capabilities.limit_bounding(names)
+    seccomp.install(program)
+    capabilities.apply({"bounding": names, "effective": names, "permitted": names})
 
 
 def sys_admin() -> None:

@@ -40,6 +40,8 @@ class EngineUnderTest:
         Added to the daemon's environment.
     account : Account
         The unprivileged user that the daemon runs as; by default the one of the tests.
+    before_exec : callable
+        Takes something away from the daemon's host, in the forked process (`tests.hosts.taking`).
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class EngineUnderTest:
         mirrors: Sequence[str] = (),
         environ: dict[str, str] | None = None,
         account: Account | None = None,
+        before_exec: Callable[[], None] | None = None,
     ) -> None:
         # A short path: a socket's holds 107 bytes, and pytest's own folders are long.
         self.base = Path(tempfile.mkdtemp(prefix="dl-"))
@@ -56,6 +59,7 @@ class EngineUnderTest:
         self.root = self.base / "root"
         self.socket = self.base / "engine.sock"
         self.mirrors = list(mirrors)
+        self._before_exec = before_exec
         self._environ = environ or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._has_started = False
@@ -102,6 +106,7 @@ class EngineUnderTest:
                     stdout=output,
                     stderr=output,
                     pass_fds=[ready_end],
+                    preexec_fn=self._before_exec,  # noqa: PLW1509 - it takes rights away, no locks
                     env=(account.environ if account else os.environ) | self._environ,
                     **(account.identity if account else {}),
                 )

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,11 @@ class Traveller:
     checkout: Path
 
     def run(
-        self, *arguments: str, before: Sequence[str] = (), timeout_s: float = 100
+        self,
+        *arguments: str,
+        before: Sequence[str] = (),
+        before_exec: Callable[[], None] | None = None,
+        timeout_s: float = 100,
     ) -> subprocess.CompletedProcess[str]:
         """Run Python in the checkout as this user.
 
@@ -45,6 +49,8 @@ class Traveller:
             Python's.
         before : sequence of str
             A command that the interpreter's is appended to, such as ``unshare --net``.
+        before_exec : callable
+            Takes something away from this user's host, in the forked process.
         """
         account = self.account
         return subprocess.run(
@@ -54,6 +60,7 @@ class Traveller:
             text=True,
             timeout=timeout_s,
             check=False,
+            preexec_fn=before_exec,
             env=account.environ,
             **account.identity | {"cwd": str(self.checkout)},
         )

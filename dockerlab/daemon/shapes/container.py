@@ -6,6 +6,7 @@ The other direction, from a client's JSON to records, is `shapes.creation`.
 from datetime import datetime
 from typing import Any
 
+from dockerlab.daemon.shapes.binds import mount_points, volume_strings
 from dockerlab.daemon.shapes.moment import rfc3339, unix_seconds
 from dockerlab.daemon.shapes.network import endpoint, network_name
 from dockerlab.engine.container import Container, ContainerConfig, HostConfig
@@ -43,7 +44,7 @@ def summary(
         "Status": status_text(container, now),
         "HostConfig": {"NetworkMode": container.host.network_mode},
         "NetworkSettings": {"Networks": _networks(container)},
-        "Mounts": [],
+        "Mounts": mount_points(container.host.binds),
     }
     if sizes is not None:
         shape |= {"SizeRw": sizes[0], "SizeRootFs": sizes[1]}
@@ -74,7 +75,7 @@ def inspection(container: Container, *, log_path: str, sizes: tuple[int, int] | 
         "ExecIDs": None,
         "HostConfig": _host_config(container.host),
         "GraphDriver": {"Data": None, "Name": "overlay2"},
-        "Mounts": [],
+        "Mounts": mount_points(container.host.binds),
         "Config": _config(container.config),
         "NetworkSettings": _network_settings(container),
     }
@@ -156,7 +157,7 @@ def _config(config: ContainerConfig) -> Json:
 
 def _host_config(host: HostConfig) -> Json:
     return _limits(host) | {
-        "Binds": None,
+        "Binds": volume_strings(host.binds),
         "ContainerIDFile": "",
         "LogConfig": {"Type": host.log_driver or _DEFAULT_LOG_DRIVER, "Config": {}},
         "NetworkMode": host.network_mode,

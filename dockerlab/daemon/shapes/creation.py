@@ -78,6 +78,9 @@ def creation(body: CreateBody) -> tuple[ContainerConfig, HostConfig]:
     """
     _refuse_config(body)
     host = host_config(body.host_config or {}, is_networkless=bool(body.network_disabled))
+    # Clients name the targets of binds here, too; what is no bind would be an anonymous volume.
+    if set(body.volumes or ()) - {bind.target for bind in host.binds}:
+        raise unsupported("--volume")
     return _container_config(body), host
 
 
@@ -141,8 +144,6 @@ def _container_config(body: CreateBody) -> ContainerConfig:
 
 
 def _refuse_config(body: CreateBody) -> None:
-    if body.volumes:
-        raise unsupported("--volume")
     if body.mac_address:
         raise unsupported("--mac-address")
     test = (body.healthcheck or {}).get("Test")

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from dockerlab.daemon.shapes.binds import read_binds
 from dockerlab.engine.container import HostConfig
 from dockerlab.errors import InvalidArgument, Unsupported
 
@@ -20,8 +21,6 @@ _SHM_BYTES = 64 << 20
 # Key of HostConfig -> (how the docker client calls it, values besides the empty ones that ask for
 # nothing). Engine API, HostConfig.
 _REFUSED: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "Binds": ("--volume", ()),
-    "Mounts": ("--mount", ()),
     "Tmpfs": ("--tmpfs", ()),
     "VolumesFrom": ("--volumes-from", ()),
     "VolumeDriver": ("--volume-driver", ("local",)),
@@ -68,7 +67,7 @@ _REFUSED: dict[str, tuple[str, tuple[Any, ...]]] = {
     "OomKillDisable": ("--oom-kill-disable", ()),
 }
 
-_NETWORK_MODES = {"": "none", "default": "none", "none": "none", "host": "host"}
+_NETWORK_MODES = {"": "default", "default": "default", "none": "none", "host": "host"}
 _LOG_DRIVERS = {"": "json-file", "json-file": "json-file", "none": "none"}
 
 
@@ -141,6 +140,7 @@ def host_config(raw: Mapping[str, Any], *, is_networkless: bool) -> HostConfig:
         shm_size_bytes=_count("ShmSize", host.shm_size) or _SHM_BYTES,
         oom_score_adj=_oom_score_adj(host.oom_score_adj or 0),
         log_driver=_log_driver(host.log_config or {}),
+        binds=read_binds(raw),
     )
 
 
@@ -167,7 +167,7 @@ def network_mode(mode: str) -> str:
     if mode not in _NETWORK_MODES:
         raise Unsupported(
             f'the network "{mode}" is not supported yet',
-            hint='there are "none" (the default) and "host"',
+            hint='there are "none" and "host"',
         )
     return _NETWORK_MODES[mode]
 

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dockerlab.image.layer.tar import Entry
 
-__all__ = ["OWNER_ATTRIBUTE", "Owners", "RecordingOwners"]
+__all__ = ["OWNER_ATTRIBUTE", "Owners", "RecordingOwners", "SoleOwner"]
 
 # Its value: "uid:gid:mode", the mode in octal, as the archive has them.
 OWNER_ATTRIBUTE = RECORDS + b"owner"
@@ -64,11 +64,7 @@ class RecordingOwners(Owners):
         except OSError as exc:
             if exc.errno not in _UNMAPPED_ERRORS:
                 raise
-        try:
-            os.setxattr(fd, OWNER_ATTRIBUTE, b"%d:%d:%o" % (entry.uid, entry.gid, entry.mode))
-        except OSError as exc:
-            if exc.errno not in _NO_ATTRIBUTE_ERRORS:
-                raise
+        _note(fd, entry)
         # It stays root's: a program that would run as somebody else must not run as root instead.
         return entry.mode & ~_SET_ID_BITS
 
@@ -80,3 +76,37 @@ class RecordingOwners(Owners):
             if exc.errno not in _UNMAPPED_ERRORS:
                 raise
         return entry.mode & ~_SET_ID_BITS
+
+
+class SoleOwner(RecordingOwners):
+    """Leaves every file to this process's user, who is no root, and notes what would be different.
+
+    Their owner has to read and to remove them all later, without a root's rights: so what a mode
+    takes from the owner is given back, and noted as well.
+    """
+
+    def give(self, fd: int, entry: "Entry", *, is_new: bool = True) -> int:
+        """Note owner and mode where they differ; return the mode to set."""
+        del is_new
+        is_folder = stat.S_ISDIR(os.fstat(fd).st_mode)
+        # A program that would run as its owner would now run as this user.
+        mode = entry.mode & ~_SET_ID_BITS | (stat.S_IRWXU if is_folder else stat.S_IRUSR)
+        if (entry.uid, entry.gid, entry.mode) != (0, 0, mode):
+            _note(fd, entry)
+        if mode != entry.mode and not is_folder:
+            # Set here: the applier knows only of the bits that creating a file leaves out.
+            os.fchmod(fd, mode)
+        return mode
+
+    def give_name(self, name: bytes, folder_fd: int, entry: "Entry") -> int:
+        """Leave a link or a fifo as it is."""
+        del name, folder_fd
+        return entry.mode & ~_SET_ID_BITS
+
+
+def _note(fd: int, entry: "Entry") -> None:
+    try:
+        os.setxattr(fd, OWNER_ATTRIBUTE, b"%d:%d:%o" % (entry.uid, entry.gid, entry.mode))
+    except OSError as exc:
+        if exc.errno not in _NO_ATTRIBUTE_ERRORS:
+            raise

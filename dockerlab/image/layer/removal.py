@@ -2,7 +2,8 @@
 
 `shutil.rmtree` recurses and keeps one descriptor a level, so a hostile layer of some thousand
 nested folders would make it fail. Here a folder that is not empty is moved up beside its parents
-and emptied in its turn: no path grows, nothing recurses, no link is followed.
+and emptied in its turn: no path grows, nothing recurses, no link is followed. A folder whose mode
+shuts out its own owner, who may not be root, is opened first.
 """
 
 import errno
@@ -37,7 +38,7 @@ def remove_at(parent_fd: int, name: bytes) -> None:
     if not stat.S_ISDIR(os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode):
         os.unlink(name, dir_fd=parent_fd)
         return
-    top_fd = os.open(name, _FOLDER, dir_fd=parent_fd)
+    top_fd = _open(name, parent_fd)
     try:
         _empty(top_fd)
     finally:
@@ -53,16 +54,45 @@ def _empty(top_fd: int) -> None:
     parked = _unlink_files(top_fd)
     while parked:
         name = parked.pop()
-        folder_fd = os.open(name, _FOLDER, dir_fd=top_fd)
+        folder_fd = _open(name, top_fd)
         try:
             for inner in _unlink_files(folder_fd):
                 target = prefix + b"%d" % moved
                 moved += 1
+                # To move a folder is to write to it: to its "..".
+                os.close(_open(inner, folder_fd))
                 os.rename(inner, target, src_dir_fd=folder_fd, dst_dir_fd=top_fd)
                 parked.append(target)
         finally:
             os.close(folder_fd)
         os.rmdir(name, dir_fd=top_fd)
+
+
+def _open(name: bytes, parent_fd: int) -> int:
+    """Open a folder, with every right of its owner."""
+    try:
+        fd = os.open(name, _FOLDER, dir_fd=parent_fd)
+    except PermissionError:
+        _unlock(name, parent_fd)
+        fd = os.open(name, _FOLDER, dir_fd=parent_fd)
+    mode = os.fstat(fd).st_mode
+    if mode & stat.S_IRWXU != stat.S_IRWXU:
+        try:
+            os.fchmod(fd, mode | stat.S_IRWXU)
+        except OSError:
+            os.close(fd)
+            raise
+    return fd
+
+
+def _unlock(name: bytes, parent_fd: int) -> None:
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(name, flags, dir_fd=parent_fd)
+    try:
+        # fchmod(2) takes no descriptor of O_PATH; its name in /proc is no link to be followed.
+        os.chmod(f"/proc/self/fd/{fd}", stat.S_IRWXU)
+    finally:
+        os.close(fd)
 
 
 def _unlink_files(folder_fd: int) -> list[bytes]:

@@ -11,7 +11,16 @@ import stat
 
 from dockerlab.image.layer.fault import LayerFault, shown
 
-__all__ = ["OPAQUE", "RECORDS", "TRUSTED", "USER", "Overlay", "hidden_name", "is_whiteout"]
+__all__ = [
+    "OPAQUE",
+    "RECORDS",
+    "TRUSTED",
+    "USER",
+    "ArchiveMarks",
+    "Overlay",
+    "hidden_name",
+    "is_whiteout",
+]
 
 _PREFIX = b".wh."
 # aufs kept notes of its own under this prefix; only the opaque mark means something to others.
@@ -87,3 +96,26 @@ class Overlay:
     def steers(attribute: bytes) -> bool:
         """Tell whether an attribute would steer overlayfs, or us: no layer may bring such a one."""
         return attribute.startswith((TRUSTED, USER, RECORDS))
+
+
+class ArchiveMarks(Overlay):
+    """Leaves the marks under the archive's own names, as empty files: no overlayfs reads them.
+
+    That needs no attributes and no device, so it works on every file system. No file of a layer has
+    such a name, for it would have been a mark itself. Who reads them is `merging`.
+    """
+
+    __slots__ = ()
+
+    def make_opaque(self, folder_fd: int) -> None:
+        """Hide what the layers below have in this folder."""
+        _touch(folder_fd, _OPAQUE_NAME)
+
+    def make_whiteout(self, folder_fd: int, name: bytes) -> None:
+        """Delete `name` of the layers below, whether or not the layer has the name itself."""
+        _touch(folder_fd, _PREFIX + name)
+
+
+def _touch(folder_fd: int, name: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    os.close(os.open(name, flags, 0o600, dir_fd=folder_fd))

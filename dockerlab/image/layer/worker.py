@@ -1,9 +1,9 @@
 """The layer worker: a forked child of the zygote that unpacks one layer and reports one line.
 
 It reads the compressed layer from a pipe, so it needs no network; it changes its root to the
-layer's folder, so it needs no other files; and from then on it imports nothing, so nothing inside
-the folder can become code. Not here: fetching (`registry.pull`) and making the result visible
-(`layers`).
+layer's folder where it may, so it needs no other files; and from then on it imports nothing, so
+nothing inside the folder can become code. Where it may not, `folders` alone keeps it inside. Not
+here: fetching (`registry.pull`) and making the result visible (`layers`).
 
 As the process that runs `unpack`: alone, single-threaded, forked from the zygote, about to exit.
 """
@@ -19,10 +19,10 @@ from collections.abc import Callable, Sequence
 from dockerlab.image.layer.apply import Applier
 from dockerlab.image.layer.compression import Reader, open_reader
 from dockerlab.image.layer.fault import LayerFault, Limits
-from dockerlab.image.layer.owners import Owners, RecordingOwners
+from dockerlab.image.layer.owners import Owners, RecordingOwners, SoleOwner
 from dockerlab.image.layer.source import Source
 from dockerlab.image.layer.tar import TarReader
-from dockerlab.image.layer.whiteout import TRUSTED, USER, Overlay
+from dockerlab.image.layer.whiteout import TRUSTED, USER, ArchiveMarks, Overlay
 
 # `typing` costs the zygote seven milliseconds, and type checkers know this name without it.
 TYPE_CHECKING = False
@@ -57,7 +57,8 @@ def unpack(
         ``staging``: the folder, empty, on the host; ``diff_id``: what the uncompressed archive's
         digest must be; ``media_type``: kept for the report; optional ``limits``: `Limits` by name;
         optional ``userxattr``: this process is in a user namespace, so spell whiteouts for an
-        overlayfs there, and record what it cannot do.
+        overlayfs there, and record what it cannot do; optional ``is_plain``: it has no privilege at
+        all, so all files are its user's, and no overlayfs will read them.
     fds : sequence of int
         The compressed layer to read, and where the report goes. Both are closed at the end.
     confine : callable
@@ -88,15 +89,14 @@ def _unpack(
 ) -> "dict[str, Any]":
     begin_s = time.monotonic()
     limits = Limits(**args.get("limits") or {})
-    is_rootless = bool(args.get("userxattr"))
-    overlay = Overlay(USER if is_rootless else TRUSTED)
+    overlay, owners = _kinds(args)
     _close_others(data_fd, report_fd)
-    root_fd = _enter(args["staging"], limits)
+    root_fd = _enter(args["staging"], limits, may_stay_outside=bool(args.get("is_plain")))
     if confine is not None:
         confine()
     reader = _Timed(open_reader(data_fd))
     source = Source(reader.read, limits.total_bytes)
-    applier = Applier(root_fd, limits, overlay, RecordingOwners() if is_rootless else Owners())
+    applier = Applier(root_fd, limits, overlay, owners)
     applier.apply(TarReader(source, limits))
     source.drain()
     if source.digest() != args["diff_id"]:
@@ -112,6 +112,14 @@ def _unpack(
     }
 
 
+def _kinds(args: "dict[str, Any]") -> tuple[Overlay, Owners]:
+    if args.get("is_plain"):
+        return ArchiveMarks(), SoleOwner()
+    if args.get("userxattr"):
+        return Overlay(USER), RecordingOwners()
+    return Overlay(TRUSTED), Owners()
+
+
 def _close_others(*kept: int) -> None:
     """Close what was inherited: a descriptor of the host would be a way out of the layer."""
     begin = 3
@@ -121,12 +129,18 @@ def _close_others(*kept: int) -> None:
     os.closerange(begin, _MAX_FD)
 
 
-def _enter(staging: str, limits: Limits) -> int:
+def _enter(staging: str, limits: Limits, *, may_stay_outside: bool) -> int:
     """Make the layer's folder the root, and give up what the rest does not need."""
     # As: a child of the zygote, all its privileges. Root: the host's.
-    os.chroot(staging)
-    os.chdir("/")
-    # Root: the layer. Nothing can be loaded from here on; codecs that Python loads late count too.
+    root_fd = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    os.fchdir(root_fd)
+    try:
+        os.chroot(".")
+    except PermissionError:
+        if not may_stay_outside:
+            raise
+    # Root: the layer, mostly. Nothing can be loaded from here on; codecs that Python loads late
+    # count too.
     sys.meta_path[:] = [_ImportBlock]
     sys.path.clear()
     os.umask(0)
@@ -139,7 +153,7 @@ def _enter(staging: str, limits: Limits) -> int:
         hard = resource.getrlimit(what)[1]
         value = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
         resource.setrlimit(what, (value, value))
-    return os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return root_fd
 
 
 class _Timed:

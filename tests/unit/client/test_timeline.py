@@ -114,3 +114,9 @@ def test_nothing_heavy_is_imported_by_the_client() -> None:
     )
     output = subprocess.check_output([sys.executable, "-c", code], text=True)
     assert output.strip() == "[]"
+
+
+def test_the_summary_says_when_times_are_emulated() -> None:
+    line = replace(CACHED, tier="ptrace").summary_line()
+
+    assert line.startswith("cached, emulated · 14 ms: ")

@@ -49,7 +49,7 @@ def test_docker_run_tells_why_a_program_did_not_start(cli: Cli, program: str, st
 @pytest.mark.parametrize(
     "options",
     [
-        ["-v", "/a:/b"],
+        ["-v", "name:/b"],
         ["-p", "80:80"],
         ["--privileged"],
         ["--tmpfs", "/t"],

@@ -20,7 +20,7 @@ def test_a_profile_that_is_wanted_is_shown_with_its_commands(
 
     def examine(arguments: list[str]) -> dict[str, Any]:
         asked.append(arguments)
-        tier = {"name": "look only", "reason": "r", "gives": "g", "is_built": False}
+        tier = {"name": "look only", "reason": "r", "gives": "g"}
         commands = ["sudo apparmor_parser --replace x"] if profile else []
         report = {"tier": tier, "abilities": [ROW], "apparmor_commands": commands}
         return {**report, "apparmor_profile": profile}

@@ -5,7 +5,7 @@ from typing import Any
 from dockerlab.report.abilities import ability_table
 
 REPORT: dict[str, Any] = {
-    "tier": {"name": "rootless", "reason": "uid 7 is not root", "gives": "most", "is_built": False},
+    "tier": {"name": "rootless", "reason": "uid 7 is not root", "gives": "most"},
     "abilities": [
         {"title": "namespaces", "ok": True, "reason": "fine", "errno": "", "remedy": ""},
         {"title": "limits", "ok": False, "reason": "<no>", "errno": "EROFS", "remedy": "remount"},
@@ -23,7 +23,7 @@ def test_the_answers_are_booleans_and_shown_as_marks() -> None:
         "ABILITY      CAN   REASON   ERRNO   REMEDY",
         "namespaces   ✔     fine",
         "limits       ✘     <no>     EROFS   remount",
-        "tier rootless (uid 7 is not root): most; not in this version yet",
+        "tier rootless (uid 7 is not root): most",
     ]
 
 

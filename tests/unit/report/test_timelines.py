@@ -5,6 +5,7 @@ import pytest
 
 from dockerlab.client.timeline import COLUMNS as CLIENT_COLUMNS
 from dockerlab.errors import InvalidArgument
+from dockerlab.report.summary import finding
 from dockerlab.report.timelines import COLUMNS, run_totals, timeline_frame
 from tests.unit.report.runs import CACHED_MS, COLD_MS, comparison
 
@@ -56,3 +57,14 @@ def test_a_plain_frame_that_was_saved_and_read_serves_as_well() -> None:
 def test_what_is_no_one_sample_is_refused(frame: pd.DataFrame, message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):
         run_totals(frame)
+
+
+def test_emulated_times_are_marked_and_never_beside_others() -> None:
+    emulated = comparison(tier="ptrace")
+
+    assert emulated.attrs["emulated"]
+    assert not comparison().attrs["emulated"]
+    assert finding(emulated).endswith("(emulated)")
+    both = pd.concat([emulated, comparison(engine="docker", tier="remote")])
+    with pytest.raises(InvalidArgument, match="cannot compare runs of the tier ptrace"):
+        run_totals(both)

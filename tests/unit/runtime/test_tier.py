@@ -10,7 +10,7 @@ import pytest
 from dockerlab.kernel import constants, privileges
 from dockerlab.runtime.probes.asking import Ability, Host
 from dockerlab.runtime.probes.registry import PROBES
-from dockerlab.runtime.tier import BUILT, TIERS, choose, choose_tier
+from dockerlab.runtime.tier import PLAIN, TIERS, choose, choose_tier
 from tests.support.filters import in_child
 
 NAMES = [probe.name for probe in PROBES]
@@ -75,7 +75,7 @@ def test_no_more_is_asked_than_decides() -> None:
 def test_every_need_is_a_probe_and_the_last_tier_needs_none() -> None:
     assert {name for kind in TIERS for name in kind.needs} <= set(NAMES)
     assert TIERS[-1].needs == ()
-    assert set(BUILT) <= {kind.name for kind in TIERS}
+    assert set(PLAIN) <= {kind.name for kind in TIERS}
 
 
 @pytest.mark.needs_root

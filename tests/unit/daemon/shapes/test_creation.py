@@ -88,11 +88,11 @@ def host(**changes: Any) -> HostConfig:
 def test_what_the_docker_client_sends_by_default_asks_for_nothing() -> None:
     config, given = read(CLI_BODY)
     assert config == ContainerConfig(image="hello-world")
-    assert given == HostConfig(network_mode="none")
+    assert given == HostConfig()
 
 
 def test_the_least_that_a_client_can_send_is_an_image() -> None:
-    assert read({"Image": "a"}) == (ContainerConfig(image="a"), HostConfig(network_mode="none"))
+    assert read({"Image": "a"}) == (ContainerConfig(image="a"), HostConfig())
     with pytest.raises(InvalidArgument, match="no image"):
         read({})
 
@@ -137,8 +137,8 @@ def test_values_that_cannot_be_right_are_refused(changes: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("changes", "flag"),
     [
-        ({"Binds": ["/a:/b"]}, "--volume"),
-        ({"Mounts": [{"Type": "bind"}]}, "--mount"),
+        ({"Binds": ["name:/b"]}, "--volume"),
+        ({"Mounts": [{"Type": "volume"}]}, "--mount type=volume"),
         ({"Tmpfs": {"/t": ""}}, "--tmpfs"),
         ({"PortBindings": {"80/tcp": [{"HostPort": "80"}]}}, "--publish"),
         ({"PublishAllPorts": True}, "--publish-all"),
@@ -193,9 +193,10 @@ def test_so_is_what_stands_outside_of_the_host_config(changes: dict[str, Any], f
 
 
 @pytest.mark.parametrize(
-    ("mode", "network"), [("", "none"), ("default", "none"), ("none", "none"), ("host", "host")]
+    ("mode", "network"),
+    [("", "default"), ("default", "default"), ("none", "none"), ("host", "host")],
 )
-def test_the_default_network_is_none(mode: str, network: str) -> None:
+def test_the_default_network_is_left_to_the_tier(mode: str, network: str) -> None:
     assert host(NetworkMode=mode).network_mode == network
     assert read({"Image": "a", "NetworkDisabled": True})[1].network_mode == "none"
 

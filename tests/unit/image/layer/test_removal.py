@@ -1,10 +1,14 @@
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from dockerlab.image.layer.removal import remove_at, remove_tree
 from tests.support.descriptors import count_descriptors
+from tests.support.filters import in_child
+
+_NOBODY = 65_534
 
 
 def test_everything_goes_and_nothing_beside_it(tmp_path: Path) -> None:
@@ -51,3 +55,25 @@ def test_what_is_not_there_is_an_error_only_for_remove_at(tmp_path: Path) -> Non
             remove_at(fd, b"nothing")
     finally:
         os.close(fd)
+
+
+@pytest.mark.needs_root
+def test_folders_that_shut_out_their_owner_are_removed() -> None:
+    # Not pytest's own folder: others may not pass through its parents.
+    with tempfile.TemporaryDirectory(prefix="dl-removal-") as base:
+        folder = Path(base) / "top"
+        (folder / "a/b/c").mkdir(parents=True)
+        (folder / "a/b/c/file").touch()
+        for path, mode in (("a/b/c", 0), ("a/b", 0o500), ("a", 0), (".", 0o700), ("..", 0o700)):
+            os.chown(folder / path, _NOBODY, _NOBODY)
+            (folder / path).chmod(mode)
+
+        def act() -> str:
+            os.setgroups([])
+            os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+            os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+            remove_tree(str(folder))
+            return "removed"
+
+        assert in_child(act) == "removed"
+        assert not folder.exists()

@@ -1,0 +1,160 @@
+"""Containers where no namespace can be made: a folder of their own, and PRoot.
+
+The folder is a copy of the layers, made at the first start. What PRoot cannot give is refused by
+name, never ignored: it has no isolation and no limits. What happens at a start is `runtime.traced`.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dockerlab.engine.container import Bind, Container, HostConfig
+from dockerlab.engine.folders import ContainerFolder
+from dockerlab.engine.launching import HOST, settle_network
+from dockerlab.engine.spawner import Spawner
+from dockerlab.engine.specs import HostFacts, make_spec
+from dockerlab.errors import InvalidArgument, StartFailure, Unsupported
+from dockerlab.image.layers import LayerStore
+from dockerlab.oci.runtimespec import Mount, Spec
+from dockerlab.phases import Stopwatch
+from dockerlab.runtime.tier import PTRACE
+
+__all__ = ["Traced"]
+
+# Written when the copy is whole; its time tells what the container has written since.
+_MERGED = "merged"
+_SHM_BYTES = HostConfig().shm_size_bytes
+# What is asked for and is so already: there is no filter and no profile.
+_GRANTED = {
+    "seccomp=unconfined",
+    "apparmor=unconfined",
+    "label=disable",
+    "no-new-privileges",
+    "no-new-privileges=true",
+}
+
+
+class Traced:
+    """Containers under PRoot.
+
+    Parameters
+    ----------
+    proot : str
+        Its path.
+    reason : str
+        Why there is no better tier.
+    """
+
+    def __init__(self, spawner: Spawner, layers: LayerStore, proot: str, reason: str) -> None:
+        self._spawner = spawner
+        self._layers = layers
+        self._proot = proot
+        self._reason = reason
+
+    def settle(self, host: HostConfig) -> HostConfig:
+        """Return the config with the host's network, the only one, where it names none."""
+        return settle_network(host, HOST)
+
+    def check(self, container: Container, facts: HostFacts) -> None:
+        """Refuse what there is not under PRoot.
+
+        Raises
+        ------
+        Unsupported
+            An option that it cannot give; the message names tier and remedy.
+        InvalidArgument
+            The source of a bind mount is not there.
+        """
+        for option in _lacking(container, facts):
+            raise Unsupported(
+                f'{option}: not in the tier "{PTRACE}", where programs run under PRoot without'
+                f" isolation and limits ({self._reason})",
+                "leave it out; `dockerlab doctor` says what would give this host a better tier",
+            )
+        for bind in container.host.binds:
+            _check_source(bind)
+
+    async def prepare(
+        self, container: Container, folder: ContainerFolder, stopwatch: Stopwatch
+    ) -> None:
+        """Copy the layers, at the first start."""
+        if (folder.path / _MERGED).exists():
+            return
+        begin = time.monotonic()
+        layers = [str(self._layers.path(diff_id)) for diff_id in container.layers]
+        reason = await asyncio.to_thread(self._spawner.merge, layers, str(folder.rootfs))
+        if reason:
+            raise StartFailure(
+                f"cannot copy the image's layers for the container: {reason}", step="rootfs"
+            )
+        (folder.path / _MERGED).touch()
+        stopwatch.add("rootfs", begin, time.monotonic())
+
+    def spec(self, container: Container, facts: HostFacts) -> Spec:
+        """Return a spec without namespaces, cgroup and filter; of mounts it has binds only."""
+        spec = make_spec(container, facts)
+        mounts: list[Mount] = [
+            {"destination": inside, "type": "bind", "source": outside, "options": ["bind"]}
+            for inside, outside in (
+                *facts.managed_files.items(),
+                *((bind.target, bind.source) for bind in container.host.binds),
+            )
+        ]
+        return {**spec, "mounts": mounts, "linux": {}}
+
+    def monitor_args(self, container: Container, folder: ContainerFolder) -> dict[str, Any]:
+        """Return the path of PRoot."""
+        del container, folder
+        return {"proot": self._proot}
+
+    def measure(self, folder: ContainerFolder) -> int:
+        """Measure what was written since the copy was made."""
+        since = folder.path / _MERGED
+        if not since.exists():
+            return 0
+        return self._spawner.measure_tree(str(folder.rootfs), str(since))
+
+
+def _lacking(container: Container, facts: HostFacts) -> Iterator[str]:
+    """Yield what the container asks for and does not get."""
+    host = container.host
+    if host.network_mode != HOST:
+        yield f'the network "{host.network_mode}" (there is "{HOST}" alone)'
+    options = {
+        "--memory": host.memory_bytes or host.memory_swap_bytes or host.memory_reservation_bytes,
+        "--cpus": host.nano_cpus or host.cpu_quota_us or host.cpu_period_us or host.cpu_shares,
+        "--cpuset-cpus": host.cpuset_cpus or host.cpuset_mems,
+        "--pids-limit": host.pids_limit > 0,
+        "--oom-score-adj": host.oom_score_adj,
+        "--shm-size": host.shm_size_bytes != _SHM_BYTES,
+        "--read-only": host.readonly_rootfs,
+        "--cap-add": host.cap_add,
+        "--cap-drop": host.cap_drop,
+        "--hostname": container.config.hostname not in ("", facts.hostname),
+        "a read-only volume": any(bind.is_readonly for bind in host.binds),
+        'a ":" in the path of a volume': any(":" in b.source + b.target for b in host.binds),
+    }
+    yield from (name for name, value in options.items() if value)
+    for option in host.security_opt:
+        if option.replace(":", "=", 1) not in _GRANTED:
+            yield f"--security-opt {option[:40]}"
+
+
+def _check_source(bind: Bind) -> None:
+    path = Path(bind.source)
+    if path.exists():
+        return
+    if not bind.is_volume:
+        raise InvalidArgument(
+            f'invalid mount config for type "bind": bind source path does not exist: {path}'
+        )
+    try:
+        # As Docker does for --volume, and not for --mount.
+        path.mkdir(parents=True)
+    except OSError as exc:
+        raise InvalidArgument(
+            f'cannot make the folder "{os.fspath(path)}" of a volume: {exc.strerror}'
+        ) from exc
