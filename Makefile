@@ -3,6 +3,7 @@
 #   make demo    run the main job: hello-world from a notebook, cold and cached
 #   make lab     open the notebooks in JupyterLab
 #   make test    all tests; ends with the counts of passed, failed and skipped
+#   make kernel  the runtime's tests on Debian's kernel, in an emulated machine (minutes)
 #   make lint    ruff, mypy, the layering and the limits of the style
 #   make docs    write the reference of the magics and the command again
 #   make bench   the side-by-side measurements (benchmarks/README.md)
@@ -17,7 +18,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 	&& { command -v $$p; break; }; done)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore
 
-.PHONY: demo lab test lint format docs bench clean
+.PHONY: demo lab test kernel lint format docs bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -29,6 +30,10 @@ lab: $(VENV)/.lab
 # ARGS narrows the run: make test ARGS=tests/unit
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(ARGS)
+
+# As root, with qemu-system-x86 and linux-image-amd64; a part of `make test`, too.
+kernel: $(VENV)/.test
+	$(BIN)/python -m pytest tests/kernels
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

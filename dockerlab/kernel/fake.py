@@ -70,7 +70,9 @@ class FakeKernel:
         self._configured[fs_fd].append(f"{key}={value}")
 
     def fsconfig_flag(self, fs_fd: int, key: str) -> None:
-        """Note a parameter. fsconfig(2)."""
+        """Note a parameter; one that needs a value is refused. fsconfig(2)."""
+        if key == "lowerdir+":
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), key)
         self._configured[fs_fd].append(key)
 
     def fsconfig_create(self, fs_fd: int) -> None:

@@ -41,6 +41,7 @@ __all__ = [
     "is_directory",
     "mount_overlay",
     "pivot",
+    "takes_lower_folders",
 ]
 
 _NULL_DEVICE = os.makedev(1, 3)
@@ -75,19 +76,14 @@ def mount_overlay(kernel: Kernel, overlay: Overlay, mount_point: str) -> int:
 
     Notes
     -----
-    Each lower folder is its own parameter since Linux 6.5. Before that all of them share one page
-    of options, so they are named by the short numbers of their descriptors. overlayfs.rst
+    Where lower folders are no parameters of their own, all of them share one page of options, so
+    they are named by the short numbers of their descriptors. overlayfs.rst
     """
     flags = os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY
     with Held(kernel, kernel.openat2(constants.AT_FDCWD, mount_point, flags, 0)) as target_fd:
         fs_fd = kernel.fsopen("overlay")
         with Held(kernel, fs_fd):
-            try:
-                for lower in overlay["lower"]:
-                    kernel.fsconfig_string(fs_fd, "lowerdir+", lower)
-            except OSError as error:
-                if error.errno != errno.EINVAL:
-                    raise
+            if not takes_lower_folders(kernel, fs_fd, overlay["lower"]):
                 return _mount_overlay_in_one_page(kernel, overlay, mount_point)
             kernel.fsconfig_string(fs_fd, "upperdir", overlay["upper"])
             kernel.fsconfig_string(fs_fd, "workdir", overlay["work"])
@@ -98,6 +94,31 @@ def mount_overlay(kernel: Kernel, overlay: Overlay, mount_point: str) -> int:
             root_fd = kernel.fsmount(fs_fd, 0)
         kernel.move_mount(root_fd, target_fd)
     return root_fd
+
+
+def takes_lower_folders(kernel: Kernel, fs_fd: int, lower: list[str]) -> bool:
+    """Name the lower folders of an overlay one by one, top first; tell whether that is possible.
+
+    Notes
+    -----
+    Before Linux 6.5 an overlay takes every parameter, refuses the unknown ones when it is made, and
+    then complains in the kernel's log. So a bad one is tried first: a folder without a name.
+    """
+    try:
+        kernel.fsconfig_flag(fs_fd, "lowerdir+")
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    else:
+        return False
+    try:
+        for folder in lower:
+            kernel.fsconfig_string(fs_fd, "lowerdir+", folder)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return False
+    return True
 
 
 def _mount_overlay_in_one_page(kernel: Kernel, overlay: Overlay, mount_point: str) -> int:

@@ -8,10 +8,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dockerlab.runtime.cgroups.tree import CgroupTree
+from dockerlab.runtime.cgroups.v2 import V2Tree
 
-__all__ = ["SLEEP", "fresh_path", "started_inside", "unified_mount"]
+__all__ = [
+    "SLEEP",
+    "UNIFIED",
+    "delegated",
+    "fresh_path",
+    "inside",
+    "started_inside",
+    "unified_mount",
+]
 
 SLEEP = "import signal; signal.pause()"
+
+# Where the unified tree is on a host that has nothing else.
+UNIFIED = Path("/sys/fs/cgroup")
 
 
 @contextmanager
@@ -49,3 +61,35 @@ def unified_mount() -> str:
         if " - cgroup2 " in line:
             return line.split(" ")[4]
     return ""
+
+
+@contextmanager
+def delegated(uid: int, gid: int, controllers: str = "+cpu +memory +pids") -> Iterator[str]:
+    """Give a path of the unified tree that was handed to a user as systemd does it.
+
+    The folder and what moves processes and hands controllers down are the user's; the limits of the
+    folder itself stay root's. See "Delegation" in cgroup-v2.rst of the kernel's documentation.
+    """
+    parent = UNIFIED / f"dockerlab-delegated-{os.getpid()}"
+    folder = parent / "user"
+    try:
+        folder.mkdir(parents=True)
+        for each in (UNIFIED, parent):
+            (each / "cgroup.subtree_control").write_text(controllers, encoding="ascii")
+        for name in ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"):
+            os.chown(folder / name, uid, gid)
+        yield f"/{folder.relative_to(UNIFIED)}"
+    finally:
+        V2Tree(str(UNIFIED)).remove(f"/{parent.name}")
+
+
+@contextmanager
+def inside(path: str) -> Iterator[None]:
+    """Be in a folder of the unified tree, so that what is started begins there."""
+    [line] = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
+    before = UNIFIED / line.removeprefix("0::").strip("/")
+    (UNIFIED / path.strip("/") / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
+    try:
+        yield
+    finally:
+        (before / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")

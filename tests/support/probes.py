@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kernels.machine import why_no_machine
 from tests.support.accounts import find_python
 from tests.support.dockerd import why_no_dockerd
 from tests.support.images import find_static_busybox
@@ -71,6 +72,26 @@ def _cgroup() -> str:
     return ""
 
 
+def _unified() -> str:
+    """Look for what limits on the unified tree: where v1 is mounted, its controllers are there."""
+    try:
+        controllers = Path("/sys/fs/cgroup/cgroup.controllers").read_text(encoding="ascii").split()
+    except OSError:
+        return "cgroup v2 is not what is mounted on /sys/fs/cgroup"
+    missing = {"cpu", "memory", "pids"}.difference(controllers)
+    return f"cgroup v2 lacks {', '.join(sorted(missing))}" if missing else ""
+
+
+def _apparmor() -> str:
+    try:
+        enabled = Path("/sys/module/apparmor/parameters/enabled").read_text(encoding="ascii")
+    except OSError:
+        enabled = "N"
+    if enabled.strip() != "Y":
+        return "this kernel does not have AppArmor on"
+    return "" if shutil.which("apparmor_parser") else "apparmor_parser is not installed"
+
+
 def _program(*names: str) -> Callable[[], str]:
     def probe() -> str:
         found = any(shutil.which(name) for name in names)
@@ -113,6 +134,9 @@ PROBES: dict[str, Callable[[], str]] = {
     "needs_namespaces": _namespaces,
     "needs_overlay": _overlay,
     "needs_cgroup": _cgroup,
+    "needs_unified": _unified,
+    "needs_apparmor": _apparmor,
+    "needs_machine": why_no_machine,
     "needs_registry": _program("docker-registry", "registry"),
     "needs_busybox": _busybox,
     "needs_docker_cli": _program("docker"),

@@ -18,6 +18,9 @@ __all__ = ["V2Tree", "cpu_weight", "swap_alone"]
 
 _NO_LIMIT = -1
 
+# Below a delegated folder: where its processes move, so that the folder can have limits below it.
+_LEAF = "dockerlab-engine"
+
 # The smallest and the largest of cpu.shares (v1), and the largest cpu.weight (v2).
 _SHARES_MIN = 2
 _SHARES_MAX = 262_144
@@ -82,9 +85,20 @@ class V2Tree:
         Raises
         ------
         CgroupError
-            When the kernel refuses.
+            When the kernel refuses; EACCES when the process is outside of what was delegated.
         """
-        folder.write(self._folder(path), "cgroup.procs", str(pid), "move a process")
+        made = self._folder(path)
+        try:
+            folder.write(made, "cgroup.procs", str(pid), "move a process")
+        except CgroupError as error:
+            if error.errno != errno.EACCES:
+                raise
+            raise CgroupError(
+                errno.EACCES,
+                "cannot move a process into its cgroup, because this engine was started outside of"
+                " the cgroup that was delegated to its user; start it from a program inside",
+                made,
+            ) from error
 
     def visible(self, path: str) -> list[list[str]]:
         """Return the container's folder, to be shown to it as the whole tree (so with no name)."""
@@ -146,19 +160,55 @@ class V2Tree:
         """
         here = self._mount_point
         if missing := controllers - set(folder.read(here, "cgroup.controllers").split()):
-            raise CgroupError(
-                errno.ENODEV,
-                f'the cgroup controller "{min(missing)}" is not delegated to us, so its limit'
-                " cannot be set; leave the limit out, or have the service manager delegate it",
-                here,
-            )
+            raise _not_delegated(min(missing), errno.ENODEV, here)
         for part in path.strip("/").split("/"):
             enabled = folder.read(here, "cgroup.subtree_control").split()
             for each in sorted(controllers.difference(enabled)):
-                # EBUSY here: processes sit in this folder itself, and it is not the root.
-                folder.write(here, "cgroup.subtree_control", f"+{each}", f"enable {each} limits")
+                self._enable_one(here, each)
             here = f"{here}/{part}"
             folder.make(here)
+
+    def _enable_one(self, here: str, controller: str) -> None:
+        value, purpose = f"+{controller}", f"enable {controller} limits"
+        try:
+            folder.write(here, "cgroup.subtree_control", value, purpose)
+        except CgroupError as error:
+            if error.errno in {errno.EACCES, errno.EPERM, errno.ENOENT}:
+                raise _not_delegated(controller, error.errno, here) from error
+            # EBUSY: a folder with processes of its own hands no controller down, unless it is the
+            # root. Those that were started with us were put where the delegation begins.
+            if error.errno != errno.EBUSY or not self._holds_us(here):
+                raise
+            _clear(here)
+            folder.write(here, "cgroup.subtree_control", value, purpose)
+
+    def _holds_us(self, here: str) -> bool:
+        """Tell whether the process that calls is in this very folder."""
+        with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+            own = file.read().rstrip("\n").rpartition("0::")[2]
+        return self._folder(own).rstrip("/") == here.rstrip("/")
+
+
+def _clear(here: str) -> None:
+    """Move the processes of a folder into one below it, which stays as long as they do."""
+    leaf = f"{here}/{_LEAF}"
+    folder.make(leaf)
+    while inside := [pid for pid in folder.read(here, "cgroup.procs").split() if pid != "0"]:
+        for pid in inside:
+            try:
+                folder.write(leaf, "cgroup.procs", pid, "make room for limits")
+            except CgroupError as error:
+                if error.errno != errno.ESRCH:
+                    raise
+
+
+def _not_delegated(controller: str, number: int, here: str) -> CgroupError:
+    return CgroupError(
+        number,
+        f'the cgroup controller "{controller}" is not delegated to us, so its limit cannot be set;'
+        " leave the limit out, or have the service manager delegate it",
+        here,
+    )
 
 
 def _settings(resources: "Resources") -> list[tuple[str, str, str]]:

@@ -8,6 +8,7 @@ import stat
 from dockerlab.kernel import constants, syscalls
 from dockerlab.runtime.probes.asking import Finding, Host, Refused, doing
 from dockerlab.runtime.probes.namespaces import become_root_inside, has_sys_admin, new_mounts
+from dockerlab.runtime.rootfs import takes_lower_folders
 
 __all__ = [
     "data_root",
@@ -143,14 +144,15 @@ def mount_calls(_host: Host) -> Finding:
 
 
 def lower_folders(host: Host) -> Finding:
-    """Name the lower folders of an overlay one by one: Linux 6.5."""
+    """Name the lower folders of an overlay one by one."""
     folder = _workspace(host, "lower")
     become_root_inside()
     new_mounts()
     with doing("fsopen"):
         fs_fd = syscalls.fsopen("overlay")
     with doing("fsconfig(lowerdir+)"):
-        syscalls.fsconfig_string(fs_fd, "lowerdir+", folder)
+        if not takes_lower_folders(syscalls, fs_fd, [folder]):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     return Finding("lowerdir+ is known: any number of layers")
 
 

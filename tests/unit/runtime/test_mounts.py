@@ -222,8 +222,18 @@ def test_borrowed_devices_are_bound_and_not_made() -> None:
     assert {kernel.kind_of(name) for name in names} == {"file"}
 
 
+class OlderKernel(FakeKernel):
+    """Before Linux 6.5: every parameter is taken, and the unknown refused at the end."""
+
+    def fsconfig_flag(self, fs_fd: int, key: str) -> None:
+        self._configured[fs_fd].append(key)
+
+    def fsconfig_create(self, fs_fd: int) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), self.open_fds[fs_fd])
+
+
 class OldKernel(FakeKernel):
-    """Before Linux 6.5: no parameter "lowerdir+"."""
+    """Linux 6.5: no parameter "lowerdir+"."""
 
     def fsconfig_string(self, fs_fd: int, key: str, value: str) -> None:
         if key == "lowerdir+":
@@ -231,9 +241,10 @@ class OldKernel(FakeKernel):
         super().fsconfig_string(fs_fd, key, value)
 
 
-def test_an_older_kernel_gets_the_layers_by_number() -> None:
+@pytest.mark.parametrize("kind", [OldKernel, OlderKernel])
+def test_an_older_kernel_gets_the_layers_by_number(kind: type[FakeKernel]) -> None:
     names = ("/rootfs", "/top", "/base", "/u", "/w")
-    kernel = OldKernel(dict.fromkeys(names, "directory"))
+    kernel = kind(dict.fromkeys(names, "directory"))
     overlay: rootfs.Overlay = {"lower": ["/top", "/base"], "upper": "/u", "work": "/w"}
     before = os.open(".", os.O_PATH)
     rootfs.mount_overlay(kernel, overlay, "/rootfs")
