@@ -87,7 +87,9 @@ def test_a_frozen_process_does_not_run_and_a_thawed_one_does(tree: CgroupTree, p
     with started_inside(tree, path, COUNT) as process:
         assert process.stdout is not None
         process.stdout.readline()
+        assert not tree.is_frozen(path)
         tree.freeze(path)
+        assert tree.is_frozen(path)
         os.set_blocking(process.stdout.fileno(), False)
         time.sleep(0.05)
         with suppress(BlockingIOError):
@@ -97,6 +99,7 @@ def test_a_frozen_process_does_not_run_and_a_thawed_one_does(tree: CgroupTree, p
         with pytest.raises(BlockingIOError):
             os.read(process.stdout.fileno(), 1)
         tree.thaw(path)
+        assert not tree.is_frozen(path)
         os.set_blocking(process.stdout.fileno(), True)
         assert os.read(process.stdout.fileno(), 1)
 
