@@ -8,6 +8,7 @@ from typing import Literal, NewType
 
 import msgspec
 
+from dockerlab.engine.health import Health
 from dockerlab.oci.digest import Digest
 
 __all__ = [
@@ -16,16 +17,42 @@ __all__ = [
     "ContainerConfig",
     "ContainerId",
     "ContainerState",
+    "HealthCheck",
     "HostConfig",
+    "RestartName",
+    "RestartPolicy",
     "Status",
 ]
 
 ContainerId = NewType("ContainerId", str)
 
+RestartName = Literal["no", "always", "unless-stopped", "on-failure"]
+
 Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 
 # Docker's zero time: what has not happened yet.
 NEVER = datetime(1, 1, 1, tzinfo=UTC)
+
+
+class HealthCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """How to find out whether the program does its work; 0 and () mean "as the image says".
+
+    `test` begins with ``CMD``, ``CMD-SHELL`` or ``NONE`` (Engine API, HealthConfig).
+    """
+
+    test: tuple[str, ...] = ()
+    interval_ns: int = 0
+    timeout_ns: int = 0
+    start_period_ns: int = 0
+    start_interval_ns: int = 0
+    retries: int = 0
+
+
+class RestartPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """When to start a container again that has ended; `maximum_retry_count` 0 is no limit."""
+
+    name: RestartName = "no"
+    maximum_retry_count: int = 0
 
 
 class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +80,8 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
     attach_stderr: bool = False
     stop_signal: str = ""
     stop_timeout_s: int | None = None
+    healthcheck: HealthCheck | None = None
+    shell: tuple[str, ...] = ()
 
 
 class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,10 +107,17 @@ class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
     oom_score_adj: int = 0
     log_driver: str = "json-file"
     runtime: str = ""
+    restart_policy: RestartPolicy = RestartPolicy()
+    console_size: tuple[int, int] = (0, 0)
 
 
 class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the container is in its life. `pid` is the host's number of its PID 1, 0 when none."""
+    """Where the container is in its life.
+
+    `pid` is the host's number of its PID 1, 0 when none, and means nothing after the boot that
+    `boot_id` names. `restart_count` counts what its policy did since somebody started it;
+    `is_stopped_by_user` tells an end that was asked for from one of its own.
+    """
 
     status: Status = "created"
     pid: int = 0
@@ -90,6 +126,10 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
     oom_killed: bool = False
     started_at: datetime = NEVER
     finished_at: datetime = NEVER
+    boot_id: str = ""
+    restart_count: int = 0
+    is_stopped_by_user: bool = False
+    health: Health | None = None
 
     @property
     def is_running(self) -> bool:
