@@ -17,6 +17,7 @@ __all__ = [
     "ContainerConfig",
     "ContainerId",
     "ContainerState",
+    "DeviceLimit",
     "HealthCheck",
     "HostConfig",
     "RestartName",
@@ -84,6 +85,13 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
     shell: tuple[str, ...] = ()
 
 
+class DeviceLimit(msgspec.Struct, frozen=True):
+    """A share of a disk, or its bytes or operations a second; `path` is its device on the host."""
+
+    path: str
+    value: int
+
+
 class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What the host gives: isolation and limits. 0 means no limit, as in Docker's API."""
 
@@ -96,6 +104,8 @@ class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int = 0
     memory_swap_bytes: int = 0
     memory_reservation_bytes: int = 0
+    memory_swappiness: int | None = None
+    oom_kill_disable: bool = False
     nano_cpus: int = 0
     cpu_shares: int = 0
     cpu_period_us: int = 0
@@ -103,6 +113,12 @@ class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
     cpuset_cpus: str = ""
     cpuset_mems: str = ""
     pids_limit: int = 0
+    blkio_weight: int = 0
+    blkio_weight_device: tuple[DeviceLimit, ...] = ()
+    blkio_device_read_bps: tuple[DeviceLimit, ...] = ()
+    blkio_device_write_bps: tuple[DeviceLimit, ...] = ()
+    blkio_device_read_iops: tuple[DeviceLimit, ...] = ()
+    blkio_device_write_iops: tuple[DeviceLimit, ...] = ()
     shm_size_bytes: int = 64 << 20
     oom_score_adj: int = 0
     log_driver: str = "json-file"

@@ -11,7 +11,7 @@ from dockerlab.runtime.cgroups.folder import CgroupError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from dockerlab.oci.runtimespec import BlockIO, ThrottleDevice
+    from dockerlab.oci.runtimespec import BlockDevice, BlockIO, ThrottleDevice
 
     # File, value, and what it is for.
     Setting = tuple[str, str, str]
@@ -92,10 +92,10 @@ def _weights(
     settings: list[Setting] = []
     if weight := block.get("weight", 0):
         settings.append((name, str(scale(weight)), _WEIGHT))
-    for device in block.get("weightDevice", []):
-        settings.append(
-            (device_name, f"{_numbers(device)} {scale(device['weight'])}", _WEIGHT)  # type: ignore[arg-type]
-        )
+    settings += [
+        (device_name, f"{_numbers(device)} {scale(device['weight'])}", _WEIGHT)
+        for device in block.get("weightDevice", [])
+    ]
     return settings
 
 
@@ -103,7 +103,7 @@ def _throttled(block: "BlockIO", key: str) -> "list[ThrottleDevice]":
     return block.get(key, [])  # type: ignore[return-value]
 
 
-def _numbers(device: "ThrottleDevice") -> str:
+def _numbers(device: "BlockDevice") -> str:
     return f"{device['major']}:{device['minor']}"
 
 

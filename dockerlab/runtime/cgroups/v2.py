@@ -23,7 +23,7 @@ _SHARES_MIN = 2
 _SHARES_MAX = 262_144
 _WEIGHT_MAX = 10_000
 
-# What is read of a container besides its limits; the time of the CPU is counted without a controller.
+# What `stats` reads; the time of the CPU is counted without a controller.
 _COUNTING = frozenset({"io", "memory", "pids"})
 
 # The scheduler's own period, for a quota without one.
