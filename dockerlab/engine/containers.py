@@ -229,7 +229,7 @@ class Containers:
     def check_attach(self, name: str) -> Container:
         """Return the container that would be attached to."""
         container = self.get(name)
-        check_not_paused(container, "attach")
+        check_not_paused(container, name, "attach")
         return container
 
     async def attach(self, name: str, request: AttachRequest, connection: socket.socket) -> None:

@@ -35,7 +35,7 @@ class Execs:
         """Return the id of a new exec in a running container."""
         container = self._containers.get(name)
         self._containers.task(container.id)
-        check_not_paused(container, "exec")
+        check_not_paused(container, name, "exec")
         if not config.argv:
             raise InvalidArgument("No exec command specified")
         if config.privileged:
@@ -70,7 +70,7 @@ class Execs:
             raise Conflict(f"exec {exec_id} has already been started")
         container = self._containers.get(instance.container_id)
         task = self._containers.task(container.id)
-        check_not_paused(container, "exec")
+        check_not_paused(container, container.id, "exec")
         started: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
 
         def heard(message: Message) -> None:

@@ -15,6 +15,7 @@ from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.system import EngineInfo
 from dockerlab.oci.platform import host_platform
 from dockerlab.runtime.cgroups import tree
+from dockerlab.runtime.cgroups.features import host_features
 from dockerlab.runtime.tier import Tier
 from dockerlab.runtime.usernamespace import ROOTLESS
 
@@ -45,6 +46,7 @@ class System:
         settings, host = self._settings, os.uname()
         statuses = [container.state.status for container in self._roster.all()]
         is_rootless = self._tier.name.startswith(ROOTLESS)
+        has_cgroups = not is_rootless or bool(settings.cgroup_parent)
         running, paused = statuses.count("running"), statuses.count("paused")
         return EngineInfo(
             engine_id=_engine_id(settings),
@@ -64,7 +66,8 @@ class System:
             tier=self._tier.name,
             tier_reason=self._tier.reason,
             cgroup_version=str(tree.detect().version),
-            cgroup_driver="none" if is_rootless and not settings.cgroup_parent else "cgroupfs",
+            cgroup_driver="cgroupfs" if has_cgroups else "none",
+            limits=host_features() if has_cgroups else frozenset(),
             runtime="dockerlab",
             sealed_interpreter=self._spawner.is_sealed,
             default_network="none",

@@ -80,6 +80,7 @@ def settle(host: HostConfig, *, cpus: int) -> tuple[HostConfig, list[str]]:
     needed = list(_needed(host))
     if not needed:
         return host, []  # Nothing of the host is looked at for limits that nobody asked for.
+    resources_of(host)  # Whether the disks are there.
     has = host_features()
     warnings = []
     for feature, flag in needed:
@@ -163,7 +164,8 @@ def _check_cpu(host: HostConfig, *, cpus: int) -> None:
         )
     if host.nano_cpus and (quota or period):
         raise InvalidArgument(
-            "Conflicting options: Nano CPUs and CPU Period or CPU Quota cannot both be set"
+            f"Conflicting options: Nano CPUs and CPU {'Period' if period else 'Quota'} cannot both"
+            " be set"
         )
     if period and not _LEAST_US <= period <= _MOST_US:
         raise InvalidArgument(
@@ -277,8 +279,11 @@ def _block_io(host: HostConfig) -> BlockIO:
 def _disk(limit: DeviceLimit) -> tuple[int, int, int]:
     try:
         status = Path(limit.path).stat()
-    except (OSError, ValueError) as exc:
-        raise InvalidArgument(f'no disk "{limit.path}" on this host: {exc}') from exc
+    except OSError as exc:
+        reason = (exc.strerror or str(exc)).lower()
+        raise InvalidArgument(f"stat {limit.path[:100]}: {reason}") from exc
+    except ValueError as exc:
+        raise InvalidArgument(f'"{limit.path[:100]!r}" is no path') from exc
     if not stat.S_ISBLK(status.st_mode):
         raise InvalidArgument(f'"{limit.path}" is not a block device')
     return os.major(status.st_rdev), os.minor(status.st_rdev), limit.value

@@ -20,12 +20,10 @@ from dockerlab.runtime.cgroups.tree import CgroupError
 __all__ = ["Pausing", "check_not_paused"]
 
 
-def check_not_paused(container: Container, purpose: str) -> None:
+def check_not_paused(container: Container, name: str, purpose: str) -> None:
     """Raise Conflict for a paused container, in dockerd's words; `purpose` as in ``exec``."""
     if container.state.status == "paused":
-        raise Conflict(
-            f"Container {container.id} is paused, unpause the container before {purpose}"
-        )
+        raise Conflict(f"Container {name} is paused, unpause the container before {purpose}")
 
 
 class Pausing:

@@ -137,7 +137,9 @@ async def host_table(arguments: Sequence[str], pids: Sequence[int]) -> ProcessTa
         await process.wait()
         raise EngineFailure("ps did not end within 10 s") from exc
     if process.returncode:
-        raise InvalidArgument(f"ps: {errors.decode('utf-8', 'replace').strip()[:400]}")
+        # What follows its first line is how ps is used.
+        reason = errors.decode("utf-8", "replace").strip().partition("\n")[0]
+        raise InvalidArgument(f"ps: {reason[:400]}")
     return _parse(output.decode("utf-8", "replace"), {str(pid) for pid in pids})
 
 

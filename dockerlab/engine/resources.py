@@ -68,7 +68,10 @@ class Resources:
         Nothing is changed when one of the limits cannot be set.
         """
         container = self._containers.get(name)
-        host = updated(container.host, changes)
+        try:
+            host = updated(container.host, changes)
+        except Conflict as exc:
+            raise Conflict(f"Cannot update container {container.id}: {exc.message}") from exc
         check_limits(host, cpus=self._cpus, is_update=True)
         host, warnings = settle(host, cpus=self._cpus)
         if container.state.is_running and container.state.pid:

@@ -158,7 +158,7 @@ def limits_shape(host: HostConfig) -> dict[str, Any]:
         "MemoryReservation": host.memory_reservation_bytes,
         "MemorySwap": host.memory_swap_bytes,
         "MemorySwappiness": host.memory_swappiness,
-        "OomKillDisable": host.oom_kill_disable or None,
+        "OomKillDisable": host.oom_kill_disable,
         "PidsLimit": host.pids_limit or None,
     }
 

@@ -16,6 +16,17 @@ __all__ = ["stats"]
 
 Json = dict[str, Any]
 
+_BLKIO = (
+    "io_service_bytes_recursive",
+    "io_serviced_recursive",
+    "io_queue_recursive",
+    "io_service_time_recursive",
+    "io_wait_time_recursive",
+    "io_merged_recursive",
+    "io_time_recursive",
+    "sectors_recursive",
+)
+
 # Columns of /proc/net/dev; proc_pid_net(5).
 _INTERFACE = {
     "rx_bytes": 0,
@@ -62,8 +73,8 @@ def stats(sample: Sample, before: Sample | None) -> Json:
 
 
 def _pids(usage: Usage) -> Json:
-    # Without a limit dockerd shows the largest number there is.
-    return {"current": usage.pids.current, "limit": usage.pids.limit or (1 << 64) - 1}
+    limit = {"limit": usage.pids.limit} if usage.pids.limit else {}
+    return {"current": usage.pids.current, **limit}
 
 
 def _cpu(usage: Usage | None) -> Json:
@@ -94,25 +105,23 @@ def _cpu(usage: Usage | None) -> Json:
 def _memory(memory: MemoryUsage, host_bytes: int) -> Json:
     shape: Json = {"usage": memory.usage_bytes, "stats": memory.stats}
     if memory.max_usage_bytes:
-        shape |= {"max_usage": memory.max_usage_bytes, "failcnt": memory.failures}
+        shape["max_usage"] = memory.max_usage_bytes
+    if memory.failures:
+        shape["failcnt"] = memory.failures
     return shape | {"limit": min(memory.limit_bytes or host_bytes, host_bytes)}
 
 
 def _blkio(usage: Usage | None) -> Json:
-    return {
-        "io_service_bytes_recursive": _rows(usage.disks.bytes) if usage else None,
-        "io_serviced_recursive": _rows(usage.disks.requests) if usage else None,
-        "io_queue_recursive": None,
-        "io_service_time_recursive": None,
-        "io_wait_time_recursive": None,
-        "io_merged_recursive": None,
-        "io_time_recursive": None,
-        "sectors_recursive": None,
-    }
+    # What only the scheduler CFQ counted, which went with Linux 5.0, stays empty.
+    shape: Json = dict.fromkeys(_BLKIO, None if usage is None else [])
+    if usage is not None:
+        shape["io_service_bytes_recursive"] = _rows(usage.disks.bytes)
+        shape["io_serviced_recursive"] = _rows(usage.disks.requests)
+    return shape
 
 
-def _rows(rows: Sequence[DiskRow]) -> list[Json] | None:
+def _rows(rows: Sequence[DiskRow]) -> list[Json]:
     return [
         {"major": row.major, "minor": row.minor, "op": row.operation, "value": row.value}
         for row in rows
-    ] or None
+    ]

@@ -207,8 +207,12 @@ class _Processes:
 
     def memory(self) -> MemoryUsage:
         """Return memory in use."""
-        pages = sum(_resident_pages(times.pid) for times in self._alive)
-        return MemoryUsage(usage_bytes=pages * _PAGE_BYTES)
+        resident = sum(_resident_pages(times.pid) for times in self._alive) * _PAGE_BYTES
+        # The names of v1's memory.stat that clients take for granted; no file pages are counted.
+        stats = dict.fromkeys(("cache", "inactive_file", "total_cache", "total_inactive_file"), 0)
+        return MemoryUsage(
+            usage_bytes=resident, stats=stats | {"rss": resident, "total_rss": resident}
+        )
 
     def pids(self) -> PidsUsage:
         """Return how many tasks there are."""
