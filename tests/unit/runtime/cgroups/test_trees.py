@@ -115,14 +115,6 @@ def test_a_frozen_container_can_be_killed(tree: CgroupTree, path: str) -> None:
         assert process.wait() == -signal.SIGKILL
 
 
-@pytest.fixture
-def limiting() -> Iterator[tuple[CgroupTree, str]]:
-    """Give the tree that has the controllers of limits here, and a path in it."""
-    tree = detect()
-    with fresh_path(tree) as path:
-        yield tree, path
-
-
 def test_a_limit_can_be_given_to_what_runs(limiting: tuple[CgroupTree, str]) -> None:
     tree, path = limiting
     memory_file = "memory.limit_in_bytes" if tree.version == 1 else "memory.max"
