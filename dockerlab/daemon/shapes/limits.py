@@ -121,6 +121,8 @@ def changes(body: UpdateBody) -> Changes:
         A limit that no engine changes while a container runs.
     """
     wanted = {key: value for key, value in limits(body).items() if value not in (0, "", (), None)}
+    if body.memory_swappiness not in (None, -1):
+        wanted["memory_swappiness"] = body.memory_swappiness
     for key in ("oom_kill_disable", "memory_swappiness", *_DEVICE_KEYS):
         if key in wanted:
             raise Unsupported(

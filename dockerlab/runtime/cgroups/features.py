@@ -53,10 +53,19 @@ def features(cgroups: CgroupTree) -> frozenset[str]:
             name for name, (controller, file) in _V1.items() if _has(cgroups, controller, file)
         )
     found = {name for name, controller in _V2.items() if cgroups.mount_point(controller)}
-    # A kernel without swap has no /proc/swaps (mm/swapfile.c), and no memory.swap.max.
-    if not os.path.exists("/proc/swaps"):
+    if "swap" in found and not _counts_swap(cgroups.mount_point("memory")):
         found.discard("swap")
     return frozenset(found)
+
+
+def _counts_swap(mounted: str) -> bool:
+    """Tell whether v2 counts swap: by any folder below the root, which has no such files itself."""
+    with os.scandir(mounted) as entries:
+        for entry in entries:
+            if os.path.exists(f"{entry.path}/memory.current"):
+                return os.path.exists(f"{entry.path}/memory.swap.max")
+    # Nobody counts memory yet. A kernel without swap has no /proc/swaps (mm/swapfile.c).
+    return os.path.exists("/proc/swaps")
 
 
 def _has(cgroups: CgroupTree, controller: str, file: str) -> bool:

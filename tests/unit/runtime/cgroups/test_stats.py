@@ -104,3 +104,11 @@ def test_features_of_v2_are_those_of_its_controllers(tmp_path: Path, controllers
     found = features(V2Tree(str(tmp_path)))
     assert ("memory" in found) == bool(controllers)
     assert not found & {"pids", "blkio", "swappiness", "oom-kill-disable"}
+
+
+@pytest.mark.parametrize("has_swap", [False, True])
+def test_whether_v2_counts_swap_is_seen_below_the_root(tmp_path: Path, *, has_swap: bool) -> None:
+    _write(tmp_path, {"cgroup.controllers": "memory"})
+    files = {"memory.current": "1", **({"memory.swap.max": "max"} if has_swap else {})}
+    _write(tmp_path / "system.slice", files)
+    assert ("swap" in features(V2Tree(str(tmp_path)))) == has_swap
