@@ -63,8 +63,14 @@ def parent(account: Account) -> Iterator[str]:
         yield name
     finally:
         config.unlink()
+        # A monitor gives its cgroup back a moment after the container's end is told.
+        wait_until(lambda: not any(_inner(folder) for folder in folders), "the cgroups are empty")
         for folder in folders:
             folder.rmdir()
+
+
+def _inner(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir()]
 
 
 def _counting(client: docker.DockerClient, **options: Any) -> Container:
