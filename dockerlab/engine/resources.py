@@ -6,7 +6,6 @@ How is in the modules of the verbs: `updating` and `limits`, `pausing`, `process
 
 import asyncio
 import os
-import shlex
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -85,10 +84,8 @@ class Resources:
     async def top(self, name: str, arguments: str) -> ProcessTable:
         """Return the table of a container's processes, in the columns that ps(1) would show."""
         container = self._running(name)
-        cgroup = self._cgroup(container)
-        tree, path = cgroup or (None, "")
-        pids = await asyncio.to_thread(members, tree, path, container.state.pid)
-        words = shlex.split(arguments)
+        pids = await asyncio.to_thread(self._members, container)
+        words = arguments.split()
         if words in ([], ["-ef"]):
             table = await asyncio.to_thread(own_table, pids)
         else:
@@ -102,7 +99,8 @@ class Resources:
         if container.state.pid:
             # Its end may come in between, and takes the files away.
             with suppress(OSError):
-                return await self._read(container, self._cgroup(container))
+                # In a thread: many may be read at once, and nobody else shall wait for that.
+                return await asyncio.to_thread(self._read, container)
         return Sample(container=container, memory_bytes=self._memory_bytes)
 
     async def samples(self, name: str) -> AsyncIterator[Sample]:
@@ -118,18 +116,20 @@ class Resources:
             due_s = max(due_s + _EVERY_S, loop.time())
             await asyncio.sleep(due_s - loop.time())
 
-    async def _read(self, container: Container, cgroup: Cgroup | None) -> Sample:
-        tree, path = cgroup or (None, "")
+    def _read(self, container: Container) -> Sample:
+        tree, path = self._cgroup(container) or (None, "")
         has_network = container.host.network_mode != "host"
-        usage = await asyncio.to_thread(
-            read_usage, tree, path, container.state.pid, has_network=has_network
-        )
+        usage = read_usage(tree, path, container.state.pid, has_network=has_network)
         return Sample(
             container=container,
             memory_bytes=self._memory_bytes,
             read_at=datetime.now(UTC),
             usage=usage,
         )
+
+    def _members(self, container: Container) -> list[int]:
+        tree, path = self._cgroup(container) or (None, "")
+        return members(tree, path, container.state.pid)
 
     def _running(self, name: str) -> Container:
         container = self._containers.get(name)
