@@ -118,9 +118,9 @@ def _needed(host: HostConfig) -> Iterator[tuple[str, str]]:
             yield feature, flag
 
 
-def check_limits(host: HostConfig, *, cpus: int, is_update: bool = False) -> None:
+def check_limits(host: HostConfig, *, cpus: int) -> None:
     """Raise InvalidArgument for a limit that dockerd refuses, in its words."""
-    _check_memory(host, is_update=is_update)
+    _check_memory(host)
     _check_cpu(host, cpus=cpus)
     _check_set(host.cpuset_cpus, "cpu", "CPUs")
     _check_set(host.cpuset_mems, "node", "memory nodes")
@@ -131,12 +131,12 @@ def check_limits(host: HostConfig, *, cpus: int, is_update: bool = False) -> Non
             raise InvalidArgument(f'invalid weight for device "{device.path}": from 10 to 1000')
 
 
-def _check_memory(host: HostConfig, *, is_update: bool) -> None:
+def _check_memory(host: HostConfig) -> None:
     memory, swap = host.memory_bytes, host.memory_swap_bytes
     reservation, swappiness = host.memory_reservation_bytes, host.memory_swappiness
     if 0 < memory < _MIN_MEMORY_BYTES:
         raise InvalidArgument("Minimum memory limit allowed is 6MB")
-    if swap > 0 and not memory and not is_update:
+    if swap > 0 and not memory:
         raise InvalidArgument(
             "You should always set the Memory limit when using Memoryswap limit, see usage"
         )

@@ -18,7 +18,7 @@ from dockerlab.engine.container import Container, HostConfig
 from dockerlab.engine.containers import Containers
 from dockerlab.engine.events import Events
 from dockerlab.engine.folders import Folders
-from dockerlab.engine.limits import check_limits, resources_of, settle
+from dockerlab.engine.limits import resources_of, settle
 from dockerlab.engine.pausing import Pausing
 from dockerlab.engine.processtable import host_table, own_table
 from dockerlab.engine.roster import Roster
@@ -71,7 +71,6 @@ class Resources:
             host = updated(container.host, changes)
         except Conflict as exc:
             raise Conflict(f"Cannot update container {container.id}: {exc.message}") from exc
-        check_limits(host, cpus=self._cpus, is_update=True)
         host, warnings = settle(host, cpus=self._cpus)
         if container.state.is_running and container.state.pid:
             await self._apply(container, host, changes)
