@@ -17,6 +17,8 @@ from dockerlab.daemon.routes import (
     images,
     networks,
     registries,
+    resources,
+    stats,
     streams,
     system,
     unsupported,
@@ -41,6 +43,8 @@ _TABLES = (
     networks.ROUTES,
     registries.ROUTES,
     dockerlab.ROUTES,
+    resources.ROUTES,
+    stats.ROUTES,
 )
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from dockerlab.engine.attachment import AttachRequest
+from dockerlab.engine.changes import Changes
 from dockerlab.engine.container import Container, ContainerConfig, ContainerId, HostConfig
 from dockerlab.engine.event import Event
 from dockerlab.engine.exec import Exec, ExecConfig
@@ -18,6 +19,7 @@ from dockerlab.engine.image import Image, ImageHistory, ImageRemoval, PullProgre
 from dockerlab.engine.log import LogQuery, LogRecord
 from dockerlab.engine.registry import Credential, RateLimit
 from dockerlab.engine.system import EngineInfo
+from dockerlab.engine.usage import ProcessTable, Sample
 from dockerlab.phases import Phase
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "Images",
     "Pulls",
     "Registries",
+    "Resources",
     "System",
     "WaitCondition",
 ]
@@ -225,6 +228,34 @@ class System(Protocol):
         ...
 
 
+class Resources(Protocol):
+    """The keeper of what containers may use, and do use."""
+
+    async def update(self, name: str, changes: Changes) -> list[str]:
+        """Change limits, at once where it runs; returns warnings. All of them or none."""
+        ...
+
+    async def pause(self, name: str) -> None:
+        """Raise Conflict when it does not run or is paused, Unsupported without a cgroup."""
+        ...
+
+    def unpause(self, name: str) -> None:
+        """Raise Conflict when it is not paused."""
+        ...
+
+    async def top(self, name: str, arguments: str) -> ProcessTable:
+        """List processes in the columns of ``ps`` with these arguments; '' is ``-ef``."""
+        ...
+
+    async def sample(self, name: str) -> Sample:
+        """Read what it uses now."""
+        ...
+
+    def samples(self, name: str) -> AsyncIterator[Sample]:
+        """Read once a second, as long as the container is there."""
+        ...
+
+
 class Engine(Protocol):
     """All keepers of one engine."""
 
@@ -251,6 +282,11 @@ class Engine(Protocol):
     @property
     def registries(self) -> Registries:
         """The keeper of registries."""
+        ...
+
+    @property
+    def resources(self) -> Resources:
+        """The keeper of what containers may use, and do use."""
         ...
 
     @property

@@ -8,6 +8,7 @@ from typing import Literal, NewType
 
 import msgspec
 
+from dockerlab.engine.health import Health
 from dockerlab.oci.digest import Digest
 
 __all__ = [
@@ -17,16 +18,43 @@ __all__ = [
     "ContainerConfig",
     "ContainerId",
     "ContainerState",
+    "DeviceLimit",
+    "HealthCheck",
     "HostConfig",
+    "RestartName",
+    "RestartPolicy",
     "Status",
 ]
 
 ContainerId = NewType("ContainerId", str)
 
+RestartName = Literal["no", "always", "unless-stopped", "on-failure"]
+
 Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 
 # Docker's zero time: what has not happened yet.
 NEVER = datetime(1, 1, 1, tzinfo=UTC)
+
+
+class HealthCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """How to find out whether the program does its work; 0 and () mean "as the image says".
+
+    `test` begins with ``CMD``, ``CMD-SHELL`` or ``NONE`` (Engine API, HealthConfig).
+    """
+
+    test: tuple[str, ...] = ()
+    interval_ns: int = 0
+    timeout_ns: int = 0
+    start_period_ns: int = 0
+    start_interval_ns: int = 0
+    retries: int = 0
+
+
+class RestartPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """When to start a container again that has ended; `maximum_retry_count` 0 is no limit."""
+
+    name: RestartName = "no"
+    maximum_retry_count: int = 0
 
 
 class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +82,15 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True):
     attach_stderr: bool = False
     stop_signal: str = ""
     stop_timeout_s: int | None = None
+    healthcheck: HealthCheck | None = None
+    shell: tuple[str, ...] = ()
+
+
+class DeviceLimit(msgspec.Struct, frozen=True):
+    """A share of a disk, or its bytes or operations a second; `path` is its device on the host."""
+
+    path: str
+    value: int
 
 
 class Bind(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +114,8 @@ class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int = 0
     memory_swap_bytes: int = 0
     memory_reservation_bytes: int = 0
+    memory_swappiness: int | None = None
+    oom_kill_disable: bool = False
     nano_cpus: int = 0
     cpu_shares: int = 0
     cpu_period_us: int = 0
@@ -84,15 +123,28 @@ class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
     cpuset_cpus: str = ""
     cpuset_mems: str = ""
     pids_limit: int = 0
+    blkio_weight: int = 0
+    blkio_weight_device: tuple[DeviceLimit, ...] = ()
+    blkio_device_read_bps: tuple[DeviceLimit, ...] = ()
+    blkio_device_write_bps: tuple[DeviceLimit, ...] = ()
+    blkio_device_read_iops: tuple[DeviceLimit, ...] = ()
+    blkio_device_write_iops: tuple[DeviceLimit, ...] = ()
     shm_size_bytes: int = 64 << 20
     oom_score_adj: int = 0
     log_driver: str = "json-file"
     runtime: str = ""
     binds: tuple[Bind, ...] = ()
+    restart_policy: RestartPolicy = RestartPolicy()
+    console_size: tuple[int, int] = (0, 0)
 
 
 class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the container is in its life. `pid` is the host's number of its PID 1, 0 when none."""
+    """Where the container is in its life.
+
+    `pid` is the host's number of its PID 1, 0 when none, and means nothing after the boot that
+    `boot_id` names. `restart_count` counts what its policy did since somebody started it;
+    `is_stopped_by_user` tells an end that was asked for from one of its own.
+    """
 
     status: Status = "created"
     pid: int = 0
@@ -101,6 +153,10 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
     oom_killed: bool = False
     started_at: datetime = NEVER
     finished_at: datetime = NEVER
+    boot_id: str = ""
+    restart_count: int = 0
+    is_stopped_by_user: bool = False
+    health: Health | None = None
 
     @property
     def is_running(self) -> bool:

@@ -22,10 +22,12 @@ from dockerlab.engine.container import Container, ContainerConfig, ContainerId, 
 from dockerlab.engine.events import Events
 from dockerlab.engine.folders import Folders
 from dockerlab.engine.images import Images
+from dockerlab.engine.limits import settle
 from dockerlab.engine.log import LogQuery, LogRecord
 from dockerlab.engine.logs import read_log
-from dockerlab.engine.merging import check_limits, check_platform, merge
+from dockerlab.engine.merging import check_platform, merge
 from dockerlab.engine.names import check_name, choose_name, new_id
+from dockerlab.engine.pausing import Pausing, check_not_paused
 from dockerlab.engine.roster import Roster
 from dockerlab.engine.start import Starter
 from dockerlab.engine.stopwatches import Stopwatches
@@ -57,6 +59,7 @@ class Containers:
         self._attachments = attaching.Attachments()
         self._waiters = Waiters()
         self._stopwatches = Stopwatches()
+        self.pausing = Pausing(roster, folders, events)
 
     # Looking
 
@@ -113,7 +116,7 @@ class Containers:
         begin = time.monotonic()
         image = self._images.get(config.image)
         check_platform(image, config.image, platform)
-        check_limits(host, cpus=len(os.sched_getaffinity(0)))
+        host, warnings = settle(host, cpus=len(os.sched_getaffinity(0)))
         merged = merge(config, image.config.config or RunConfig())
         container = Container(
             id=new_id(),
@@ -132,7 +135,7 @@ class Containers:
         self._events.of_container(container, "create")
         kept = ", ".join(merged.volumes)
         warning = f"what is written to {kept} stays in the container: volumes are not supported yet"
-        return container.id, [warning] if kept else []
+        return container.id, [*warnings, warning] if kept else warnings
 
     async def start(self, name: str) -> None:
         """Start a container; a client that goes away does not leave it half started."""
@@ -176,7 +179,7 @@ class Containers:
             await stopping.kill(container, task)
             await ended
         else:
-            stopping.send_signal(task, number)
+            stopping.send_signal(task, number, wakes=stopping.wakes(container, number))
 
     async def wait(self, name: str, condition: str) -> Awaitable[int]:
         """Return an awaitable of the exit status; everything that can fail fails before."""
@@ -192,6 +195,11 @@ class Containers:
         container = self.get(name)
         task = self._tasks.get(container.id)
         if task is not None:
+            if not force and container.state.status == "paused":
+                raise Conflict(
+                    f'cannot remove container "/{container.name}": container is paused and must be '
+                    "unpaused first"
+                )
             if not force:
                 raise Conflict(
                     f'cannot remove container "/{container.name}": container is running: stop the '
@@ -220,7 +228,9 @@ class Containers:
 
     def check_attach(self, name: str) -> Container:
         """Return the container that would be attached to."""
-        return self.get(name)
+        container = self.get(name)
+        check_not_paused(container, name, "attach")
+        return container
 
     async def attach(self, name: str, request: AttachRequest, connection: socket.socket) -> None:
         """Join the connection to the container's streams, now or at its start."""
@@ -249,6 +259,8 @@ class Containers:
     async def _start(self, container_id: ContainerId) -> None:
         async with self._locked(container_id):
             container = self.get(container_id)
+            if container.state.status == "paused":
+                raise Conflict("cannot start a paused container, try unpause instead")
             if container.state.is_running:
                 raise NotModified(f"container {container_id} is already running")
             if (leaving := self._leaving.get(container_id)) is not None:
@@ -295,6 +307,7 @@ class Containers:
     def adopt(self, container_id: ContainerId, task: Task) -> None:
         """Take a running container under care: its end will be written down and told."""
         self._tasks[container_id] = task
+        self.pausing.running(self.get(container_id), task)
         self.in_background(self._until_exit(container_id, task))
 
     async def _until_exit(self, container_id: ContainerId, task: Task) -> None:
@@ -321,11 +334,12 @@ class Containers:
             status="exited",
             pid=0,
             exit_code=record.exit_code,
-            oom_killed=record.oom_killed,
+            oom_killed=record.oom_killed or container.state.oom_killed,
             finished_at=datetime.fromtimestamp(record.finished_ns / 1e9, UTC),
         )
+        was_told_of_oom = container.state.oom_killed
         container = self._roster.save(msgspec.structs.replace(container, state=state))
-        if record.oom_killed:
+        if record.oom_killed and not was_told_of_oom:
             self._events.of_container(container, "oom")
         self._events.of_container(container, "die", exitCode=str(record.exit_code))
         self._waiters.exited(container_id, record.exit_code)

@@ -21,6 +21,7 @@ from dockerlab.engine.launching import Launching, Namespaced, Refusing
 from dockerlab.engine.pulls import Pulls, Store
 from dockerlab.engine.recovery import recover
 from dockerlab.engine.registries import Registries
+from dockerlab.engine.resources import Resources
 from dockerlab.engine.roster import Roster
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT
@@ -51,6 +52,7 @@ class Engine:
     registries: Registries
     events: Events
     system: System
+    resources: Resources
     _database: Database
     _spawner: Spawner
 
@@ -100,6 +102,7 @@ class Engine:
             registries=registries,
             events=events,
             system=System(settings, tier, roster, images, spawner, registries),
+            resources=Resources(roster, folders, events, containers, containers.pausing),
             _database=database,
             _spawner=spawner,
         )

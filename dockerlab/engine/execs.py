@@ -13,6 +13,7 @@ from dockerlab.engine.container import ContainerId
 from dockerlab.engine.containers import Containers
 from dockerlab.engine.events import Events
 from dockerlab.engine.exec import Exec, ExecConfig
+from dockerlab.engine.pausing import check_not_paused
 from dockerlab.engine.specs import exec_process
 from dockerlab.engine.start import Starter
 from dockerlab.engine.task import ExitRecord, Message, start_failure
@@ -34,6 +35,7 @@ class Execs:
         """Return the id of a new exec in a running container."""
         container = self._containers.get(name)
         self._containers.task(container.id)
+        check_not_paused(container, name, "exec")
         if not config.argv:
             raise InvalidArgument("No exec command specified")
         if config.privileged:
@@ -68,6 +70,7 @@ class Execs:
             raise Conflict(f"exec {exec_id} has already been started")
         container = self._containers.get(instance.container_id)
         task = self._containers.task(container.id)
+        check_not_paused(container, container.id, "exec")
         started: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
 
         def heard(message: Message) -> None:

@@ -16,6 +16,7 @@ from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.system import EngineInfo
 from dockerlab.oci.platform import host_platform
 from dockerlab.runtime.cgroups import tree
+from dockerlab.runtime.cgroups.features import host_features
 from dockerlab.runtime.tier import PLAIN, Tier
 from dockerlab.runtime.usernamespace import ROOTLESS
 
@@ -68,6 +69,7 @@ class System:
             tier_reason=self._tier.reason,
             cgroup_version=str(tree.detect().version),
             cgroup_driver="cgroupfs" if has_cgroups else "none",
+            limits=host_features() if has_cgroups else frozenset(),
             runtime="dockerlab",
             sealed_interpreter=self._spawner.is_sealed,
             default_network=default_network(self._tier),

@@ -5,15 +5,13 @@ The rules are dockerd's when it creates a container (Engine API, /containers/cre
 
 import msgspec
 
-from dockerlab.engine.container import ContainerConfig, HostConfig
+from dockerlab.engine.container import ContainerConfig
 from dockerlab.engine.image import Image
 from dockerlab.errors import InvalidArgument, NotFound
 from dockerlab.oci.imageconfig import RunConfig
 from dockerlab.oci.platform import Platform, parse_platform
 
-__all__ = ["check_limits", "check_platform", "merge"]
-
-_MIN_MEMORY_BYTES = 6 << 20
+__all__ = ["check_platform", "merge"]
 
 
 def merge(config: ContainerConfig, image: RunConfig) -> ContainerConfig:
@@ -58,34 +56,6 @@ def check_platform(image: Image, name: str, platform: str) -> None:
         raise NotFound(
             f"image with reference {name} was found but its platform ({has}) does not match the "
             f"specified platform ({wanted})"
-        )
-
-
-def check_limits(host: HostConfig, *, cpus: int) -> None:
-    """Raise InvalidArgument for a limit that dockerd refuses, in its words.
-
-    Parameters
-    ----------
-    cpus : int
-        Processors of this host.
-    """
-    if 0 < host.memory_bytes < _MIN_MEMORY_BYTES:
-        raise InvalidArgument("Minimum memory limit allowed is 6MB")
-    if host.memory_swap_bytes > 0 and not host.memory_bytes:
-        raise InvalidArgument(
-            "You should always set the Memory limit when using Memoryswap limit, see usage"
-        )
-    if 0 < host.memory_swap_bytes < host.memory_bytes:
-        raise InvalidArgument(
-            "Minimum memoryswap limit should be larger than memory limit, see usage"
-        )
-    if host.nano_cpus < 0 or host.nano_cpus > cpus * 10**9:
-        raise InvalidArgument(
-            f"range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
-        )
-    if host.nano_cpus and (host.cpu_quota_us or host.cpu_period_us):
-        raise InvalidArgument(
-            "Conflicting options: Nano CPUs and CPU Period or CPU Quota cannot both be set"
         )
 
 

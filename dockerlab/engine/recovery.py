@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from dockerlab.engine.cgroup import is_frozen
 from dockerlab.engine.container import Container
 from dockerlab.engine.containers import Containers
 from dockerlab.engine.folders import ContainerFolder, Folders
@@ -63,7 +64,8 @@ async def _settle(
         state = task.state.result()
         running = msgspec.structs.replace(
             container.state,
-            status="running",
+            status="paused" if is_frozen(folder) else "running",
+            oom_killed=container.state.oom_killed or bool(state.get("oom_killed")),
             pid=int(state["pid"]),
             started_at=datetime.fromtimestamp(int(state["started_ns"]) / 1e9, UTC),
         )

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from dockerlab.engine.container import Container
 from dockerlab.engine.exec import ExecConfig
+from dockerlab.engine.limits import resources_of
 from dockerlab.errors import InvalidArgument, Unsupported
-from dockerlab.oci.runtimespec import Cpu, Mount, Process, Resources, Spec
+from dockerlab.oci.runtimespec import Mount, Process, Spec
 from dockerlab.runtime import defaults
 from dockerlab.runtime.usernamespace import Mapping
 
@@ -24,9 +25,6 @@ __all__ = [
 
 # The user is looked up in the container's own files, by `runtime.init` behind the pivot.
 USER_ANNOTATION = "dockerlab.user"
-
-_CPU_PERIOD_US = 100_000
-
 
 # Where root's containers have their cgroups, unless the settings say otherwise.
 DEFAULT_CGROUP_PARENT = "/dockerlab"
@@ -58,11 +56,11 @@ def make_spec(container: Container, facts: HostFacts) -> Spec:
     mapping = facts.mapping
     capabilities = _capabilities(container, facts)
     network = "host" if host.network_mode == "host" else "none"
-    resources = _resources(container)
+    resources = resources_of(host)
     if mapping is None:
         resources["devices"] = defaults.device_rules()
-    # Without root a cgroup is for limits only: what devices there are, the kernel decides.
-    has_cgroup = mapping is None or bool(resources)
+    # Without root a cgroup is for limits and to pause; which devices there are, the kernel decides.
+    has_cgroup = mapping is None or bool(facts.cgroup_parent)
     spec: Spec = {
         "ociVersion": "1.0.2",
         "process": _process(container, facts, capabilities),
@@ -143,7 +141,7 @@ def check_cgroup(container: Container, facts: HostFacts) -> None:
     Unsupported
         The container has limits, and the engine may make no cgroup.
     """
-    if not facts.cgroup_parent and _resources(container):
+    if not facts.cgroup_parent and resources_of(container.host):
         raise Unsupported(
             "limits of memory, CPU and processes need a cgroup that this user may write to, and"
             " none is given to this engine",
@@ -187,39 +185,3 @@ def _managed_mounts(facts: HostFacts) -> list[Mount]:
         {"destination": inside, "type": "bind", "source": outside, "options": ["bind", "rprivate"]}
         for inside, outside in facts.managed_files.items()
     ]
-
-
-def _resources(container: Container) -> Resources:
-    host = container.host
-    resources: Resources = {}
-    if host.memory_bytes:
-        resources["memory"] = {"limit": host.memory_bytes}
-        if host.memory_swap_bytes:
-            resources["memory"]["swap"] = host.memory_swap_bytes
-    if host.memory_reservation_bytes:
-        resources.setdefault("memory", {})["reservation"] = host.memory_reservation_bytes
-    cpu = _cpu(container)
-    if cpu:
-        resources["cpu"] = cpu
-    if host.pids_limit > 0:
-        resources["pids"] = {"limit": host.pids_limit}
-    return resources
-
-
-def _cpu(container: Container) -> Cpu:
-    host = container.host
-    cpu: Cpu = {}
-    if host.nano_cpus:
-        cpu["period"] = _CPU_PERIOD_US
-        cpu["quota"] = host.nano_cpus * _CPU_PERIOD_US // 10**9
-    if host.cpu_period_us:
-        cpu["period"] = host.cpu_period_us
-    if host.cpu_quota_us:
-        cpu["quota"] = host.cpu_quota_us
-    if host.cpu_shares:
-        cpu["shares"] = host.cpu_shares
-    if host.cpuset_cpus:
-        cpu["cpus"] = host.cpuset_cpus
-    if host.cpuset_mems:
-        cpu["mems"] = host.cpuset_mems
-    return cpu

@@ -31,15 +31,29 @@ def parse_signal(text: str) -> signals.Signals:
         raise InvalidArgument(f"invalid signal: {text}") from exc
 
 
-def send_signal(task: Task, number: int) -> None:
+def send_signal(task: Task, number: int, *, wakes: bool = True) -> None:
     """Send a signal to the container's PID 1 through its monitor, which knows that it still lives.
+
+    Parameters
+    ----------
+    wakes : bool
+        A paused container runs on, to act on it.
 
     Raises
     ------
     Conflict
         It has just ended.
     """
-    task.send({"type": "kill", "signal": number})
+    task.send({"type": "kill", "signal": number, "wakes": wakes})
+
+
+def wakes(container: Container, number: int) -> bool:
+    """Tell whether a signal that a user sends lets a paused container run on.
+
+    As in dockerd: SIGKILL and the container's own stop signal; where it has none, every signal.
+    """
+    own = container.config.stop_signal
+    return not own or number in (signals.SIGKILL, parse_signal(own))
 
 
 async def stop(container: Container, task: Task, *, timeout_s: int | None, signal: str) -> None:

@@ -3,13 +3,17 @@
 from dataclasses import dataclass, field
 
 from dockerlab.engine.registry import RateLimit
+from dockerlab.runtime.cgroups.features import ALL
 
 __all__ = ["EngineInfo"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
-    """One reading. Memory in bytes; paths as strings; `warnings` are sentences for the user."""
+    """One reading. Memory in bytes; paths as strings; `warnings` are sentences for the user.
+
+    `limits` are those that can be kept, in the words of `runtime.cgroups.features`.
+    """
 
     engine_id: str
     version: str
@@ -41,3 +45,4 @@ class EngineInfo:
     rate_limits: tuple[RateLimit, ...] = ()
     security_options: tuple[str, ...] = ()
     warnings: tuple[str, ...] = field(default=())
+    limits: frozenset[str] = ALL

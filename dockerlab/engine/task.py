@@ -110,6 +110,8 @@ class Task:
         self.exited: asyncio.Future[ExitRecord] = loop.create_future()
         self.state: asyncio.Future[Message] = loop.create_future()
         self.gone = asyncio.Event()
+        # What the monitor says of its own accord: "oom", "thawed".
+        self.on_notice: Callable[[Message], None] = _ignore
         self.exec_messages: dict[str, Callable[[Message], None]] = {}
         loop.add_reader(connection, self._readable)
 
@@ -155,6 +157,8 @@ class Task:
             "state": self._heard_state,
             "exited": self._heard_exit,
             "output": self._heard_output,
+            "oom": self.on_notice,
+            "thawed": self.on_notice,
         }.get(message["type"])
         on_exec = self.exec_messages.get(str(message.get("exec_id")))
         if handle is not None:
@@ -205,6 +209,10 @@ class Task:
             self.exited.set_result(record or _unknown_exit())
         self.gone.set()
         self.close()
+
+
+def _ignore(_message: Message) -> None:
+    """Take no notice."""
 
 
 def _exit_record(message: Message) -> ExitRecord:

@@ -13,6 +13,19 @@ __all__ = ["MAX_CONFIG_BYTES", "History", "ImageConfig", "RunConfig", "parse_ima
 MAX_CONFIG_BYTES = 8 << 20
 
 
+class ImageHealthCheck(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="pascal"
+):
+    """How Docker's builder notes HEALTHCHECK, beyond image-spec; times are nanoseconds."""
+
+    test: tuple[str, ...] | None = None
+    interval: int | None = None
+    timeout: int | None = None
+    start_period: int | None = None
+    start_interval: int | None = None
+    retries: int | None = None
+
+
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="pascal"):
     """The defaults of a container made from the image. None and missing mean the same."""
 
@@ -25,6 +38,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
     working_dir: str | None = None
     labels: dict[str, str] | None = None
     stop_signal: str | None = None
+    healthcheck: ImageHealthCheck | None = None
+    shell: tuple[str, ...] | None = None
 
 
 class RootFS(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,8 @@ neither pays for an import at run time.
 from typing import NotRequired, TypedDict
 
 __all__ = [
+    "BlockDevice",
+    "BlockIO",
     "Capabilities",
     "Cpu",
     "Device",
@@ -22,7 +24,9 @@ __all__ = [
     "Seccomp",
     "Spec",
     "SyscallRule",
+    "ThrottleDevice",
     "User",
+    "WeightDevice",
 ]
 
 
@@ -119,6 +123,8 @@ class Memory(TypedDict, total=False):
     limit: int
     reservation: int
     swap: int
+    swappiness: int
+    disableOOMKiller: bool
 
 
 class Cpu(TypedDict, total=False):
@@ -137,6 +143,36 @@ class Pids(TypedDict):
     limit: int
 
 
+class BlockDevice(TypedDict):
+    """A disk by its numbers."""
+
+    major: int
+    minor: int
+
+
+class WeightDevice(BlockDevice):
+    """The share of one disk, 10 to 1000."""
+
+    weight: int
+
+
+class ThrottleDevice(BlockDevice):
+    """The limit of one disk, in bytes or operations a second."""
+
+    rate: int
+
+
+class BlockIO(TypedDict, total=False):
+    """Shares and limits of disks."""
+
+    weight: int
+    weightDevice: list[WeightDevice]
+    throttleReadBpsDevice: list[ThrottleDevice]
+    throttleWriteBpsDevice: list[ThrottleDevice]
+    throttleReadIOPSDevice: list[ThrottleDevice]
+    throttleWriteIOPSDevice: list[ThrottleDevice]
+
+
 class Resources(TypedDict, total=False):
     """The limits of a container; what is missing is not limited."""
 
@@ -144,6 +180,7 @@ class Resources(TypedDict, total=False):
     memory: Memory
     cpu: Cpu
     pids: Pids
+    blockIO: BlockIO
 
 
 class SyscallArg(TypedDict):

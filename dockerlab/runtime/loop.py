@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
     Handler = Callable[[int], None]
 
-__all__ = ["GONE", "READABLE", "WRITABLE", "Loop"]
+__all__ = ["GONE", "READABLE", "URGENT", "WRITABLE", "Loop"]
 
 READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
+# A control file has changed since it was read.
+URGENT = select.EPOLLPRI
 # Reported whether asked for or not: the other end is closed in both directions, or broken.
 GONE = select.EPOLLHUP | select.EPOLLERR
 

@@ -21,6 +21,7 @@ from dockerlab.runtime.exitrecord import write_exit_record
 from dockerlab.runtime.jsonlog import JsonFileLog
 from dockerlab.runtime.loop import Loop
 from dockerlab.runtime.namespaced import Namespaced
+from dockerlab.runtime.oomwatch import OomWatch
 from dockerlab.runtime.protocol import Step, StepFailure
 from dockerlab.runtime.stdio import Stdio
 from dockerlab.runtime.supervised import Pipes, Supervised
@@ -77,6 +78,7 @@ class Monitor:
         self._launcher: Launcher | None = None
         self._init: Supervised | None = None
         self._tree: CgroupTree | None = None
+        self._oom = OomWatch(self._loop, lambda: self._tell({"type": "oom"}))
         self._cgroup_path = ""
         self._mount_namespace = -1
         self._started_ns = 0
@@ -143,6 +145,8 @@ class Monitor:
             with Step("cgroup"):
                 tree = detect()
                 tree.create(path, spec["linux"].get("resources", {}))
+                if spec["linux"].get("resources", {}).get("memory"):
+                    self._oom.start(tree, path)
             self._tree, self._cgroup_path = tree, path
         self._timings["cgroup"] = time.monotonic()
 
@@ -185,7 +189,7 @@ class Monitor:
             return
         record = {
             "exit_code": exit_code,
-            "oom_killed": bool(self._tree and self._tree.oom_kills(self._cgroup_path)),
+            "oom_killed": self._was_oom_killed(),
             "finished_ns": init.finished_ns,
             "monotonic_s": init.finished_s,
         }
@@ -201,6 +205,9 @@ class Monitor:
             stdio.on_alone = self._stop_when_alone
         self._sent_bytes = -1
         self._see_off()
+
+    def _was_oom_killed(self) -> bool:
+        return bool(self._tree and self._tree.oom_kills(self._cgroup_path)) or self._oom.has_seen
 
     def _streams(self) -> list[Stdio]:
         return [*self._execs.streams, *([self._init.stdio] if self._init else [])]
@@ -236,6 +243,10 @@ class Monitor:
                 self._execs.start(message, fds, init)
             case "kill" if init:
                 init.kill(message["signal"])
+                if message.get("wakes", True):
+                    self._thaw()
+            case "watch_memory" if self._tree:
+                self._oom.start(self._tree, self._cgroup_path)
             case "resize" if "exec_id" in message:
                 self._execs.resize(message["exec_id"], message["rows"], message["columns"])
             case "resize" if init:
@@ -245,11 +256,21 @@ class Monitor:
                     "pid": init.pid,
                     "started_ns": self._started_ns,
                     "exit_code": init.exit_code,
+                    "oom_killed": self._was_oom_killed(),
                 }
                 self._connections.send(sock, {"type": "state", **state})
             case _:
                 for fd in fds:
                     os.close(fd)
+
+    def _thaw(self) -> None:
+        """Let a paused container run, so that it can act on a signal."""
+        if self._tree is None:
+            return
+        was_frozen = self._tree.is_frozen(self._cgroup_path)
+        self._tree.thaw(self._cgroup_path)
+        if was_frozen:
+            self._tell({"type": "thawed"})
 
     def _tell(self, message: dict[str, Any]) -> None:
         self._connections.broadcast(message)

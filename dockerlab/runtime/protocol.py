@@ -23,10 +23,13 @@ One JSON object a datagram on a SEQPACKET socket, descriptors beside it (SCM_RIG
                     <--    {"type": "output", "monotonic_s"}        at the first byte
     attach [+ fd]   -->    {"type": "attach", "stdin", "stdout", "stderr", "is_multiplexed",
                             "leftover"}
-    kill            -->    {"type": "kill", "signal"}
+    kill            -->    {"type": "kill", "signal", "wakes"?}
+                    <--    {"type": "thawed"}               it was paused, and the signal woke it
+                    <--    {"type": "oom"}                  the kernel killed a process of it
+    update          -->    {"type": "watch_memory"}         it has a limit of memory by now
     resize          -->    {"type": "resize", "rows", "columns", "exec_id"?}
     state           -->    {"type": "state"}
-                    <--    {"type": "state", "pid", "started_ns", "exit_code"}
+                    <--    {"type": "state", "pid", "started_ns", "exit_code", "oom_killed"}
     exec [+ fds]    -->    {"type": "exec", "exec_id", "process", "terminal", "open_stdin", …}
                     <--    {"type": "exec_started", "exec_id", "pid"}
                     <--    {"type": "exec_failed", "exec_id", "step", "errno", "path", "message"}

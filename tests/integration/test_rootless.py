@@ -325,7 +325,11 @@ def test_limits_bite_in_a_cgroup_that_is_handed_to_the_user(
         options = {"pids_limit": 7, "nano_cpus": 500_000_000}
         show = "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us"
         assert run(client, "sh", "-c", show, **options) == "7\n50000\n"
-        assert not [path for folder in folders for path in folder.iterdir() if path.is_dir()]
+        # A monitor gives its cgroup back a moment after the container's end is told.
+        wait_until(
+            lambda: not [path for each in folders for path in each.iterdir() if path.is_dir()],
+            "the cgroups are gone",
+        )
     finally:
         engine.close()
         config.unlink(missing_ok=True)

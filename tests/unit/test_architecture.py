@@ -54,6 +54,7 @@ KERNEL = {"__future__", "array", "ctypes", "errno", "os", "signal", "socket", "s
 
 # The records that routes and shapes share with the engine; its keepers come through Protocols.
 RECORDS = {"attachment", "container", "event", "exec", "image", "log", "registry", "system"}
+RECORDS |= {"changes", "usage"}
 
 MUTATORS = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"}
 MUTATORS |= {"setdefault", "update"}

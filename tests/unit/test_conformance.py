@@ -14,6 +14,8 @@ from dockerlab.daemon.routes import (
     images,
     networks,
     registries,
+    resources,
+    stats,
     streams,
     system,
     unsupported,
@@ -34,6 +36,8 @@ TABLES = (
     networks,
     registries,
     dockerlab,
+    resources,
+    stats,
 )
 REFUSING = {unsupported.UnsupportedHandler}
 

@@ -5,9 +5,7 @@ from dockerlab.errors import Unsupported
 
 __all__ = ["ROUTES"]
 
-_CONTAINER_VERBS = (
-    "top|stats|changes|archive|export|update|pause|unpause|attach/ws|checkpoints|copy"
-)
+_CONTAINER_VERBS = "changes|archive|export|attach/ws|checkpoints|copy"
 _TREES = "services|tasks|nodes|secrets|configs|plugins|swarm|distribution"
 
 

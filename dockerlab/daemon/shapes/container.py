@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from dockerlab.daemon.shapes.binds import mount_points, volume_strings
+from dockerlab.daemon.shapes.limits import limits_shape
 from dockerlab.daemon.shapes.moment import rfc3339, unix_seconds
 from dockerlab.daemon.shapes.network import endpoint, network_name
 from dockerlab.engine.container import Container, ContainerConfig, HostConfig
@@ -156,7 +157,16 @@ def _config(config: ContainerConfig) -> Json:
 
 
 def _host_config(host: HostConfig) -> Json:
-    return _limits(host) | {
+    return limits_shape(host) | {
+        "CgroupParent": "",
+        "Devices": [],
+        "DeviceCgroupRules": None,
+        "DeviceRequests": None,
+        "Ulimits": [],
+        "CpuCount": 0,
+        "CpuPercent": 0,
+        "IOMaximumIOps": 0,
+        "IOMaximumBandwidth": 0,
         "Binds": volume_strings(host.binds),
         "ContainerIDFile": "",
         "LogConfig": {"Type": host.log_driver or _DEFAULT_LOG_DRIVER, "Config": {}},
@@ -189,40 +199,6 @@ def _host_config(host: HostConfig) -> Json:
         "ShmSize": host.shm_size_bytes,
         "Runtime": host.runtime or "dockerlab",
         "Isolation": "",
-    }
-
-
-def _limits(host: HostConfig) -> Json:
-    return {
-        "CpuShares": host.cpu_shares,
-        "Memory": host.memory_bytes,
-        "NanoCpus": host.nano_cpus,
-        "CgroupParent": "",
-        "BlkioWeight": 0,
-        "BlkioWeightDevice": [],
-        "BlkioDeviceReadBps": [],
-        "BlkioDeviceWriteBps": [],
-        "BlkioDeviceReadIOps": [],
-        "BlkioDeviceWriteIOps": [],
-        "CpuPeriod": host.cpu_period_us,
-        "CpuQuota": host.cpu_quota_us,
-        "CpuRealtimePeriod": 0,
-        "CpuRealtimeRuntime": 0,
-        "CpusetCpus": host.cpuset_cpus,
-        "CpusetMems": host.cpuset_mems,
-        "Devices": [],
-        "DeviceCgroupRules": None,
-        "DeviceRequests": None,
-        "MemoryReservation": host.memory_reservation_bytes,
-        "MemorySwap": host.memory_swap_bytes,
-        "MemorySwappiness": None,
-        "OomKillDisable": None,
-        "PidsLimit": host.pids_limit or None,
-        "Ulimits": [],
-        "CpuCount": 0,
-        "CpuPercent": 0,
-        "IOMaximumIOps": 0,
-        "IOMaximumBandwidth": 0,
     }
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 
 from dockerlab.daemon.shapes.binds import read_binds
+from dockerlab.daemon.shapes.limits import LimitsBody, count, limits
 from dockerlab.engine.container import HostConfig
 from dockerlab.errors import InvalidArgument, Unsupported
 
 __all__ = ["host_config", "network_mode", "unsupported"]
 
-_INT64 = 1 << 63
 _SHM_BYTES = 64 << 20
 
 # Key of HostConfig -> (how the docker client calls it, values besides the empty ones that ask for
@@ -50,12 +50,6 @@ _REFUSED: dict[str, tuple[str, tuple[Any, ...]]] = {
     "Annotations": ("--annotation", ()),
     "Runtime": ("--runtime", ("dockerlab",)),
     "Isolation": ("--isolation", ("default",)),
-    "BlkioWeight": ("--blkio-weight", ()),
-    "BlkioWeightDevice": ("--blkio-weight-device", ()),
-    "BlkioDeviceReadBps": ("--device-read-bps", ()),
-    "BlkioDeviceWriteBps": ("--device-write-bps", ()),
-    "BlkioDeviceReadIOps": ("--device-read-iops", ()),
-    "BlkioDeviceWriteIOps": ("--device-write-iops", ()),
     "CpuRealtimePeriod": ("--cpu-rt-period", ()),
     "CpuRealtimeRuntime": ("--cpu-rt-runtime", ()),
     "CpuCount": ("--cpu-count", ()),
@@ -64,14 +58,13 @@ _REFUSED: dict[str, tuple[str, tuple[Any, ...]]] = {
     "IOMaximumBandwidth": ("--io-maxbandwidth", ()),
     "KernelMemory": ("--kernel-memory", ()),
     "KernelMemoryTCP": ("--kernel-memory-tcp", ()),
-    "OomKillDisable": ("--oom-kill-disable", ()),
 }
 
 _NETWORK_MODES = {"": "default", "default": "default", "none": "none", "host": "host"}
 _LOG_DRIVERS = {"": "json-file", "json-file": "json-file", "none": "none"}
 
 
-class HostBody(msgspec.Struct, kw_only=True, rename="pascal"):
+class HostBody(LimitsBody, kw_only=True, rename="pascal"):
     """The part of `HostConfig` that the engine does."""
 
     network_mode: str | None = None
@@ -80,23 +73,12 @@ class HostBody(msgspec.Struct, kw_only=True, rename="pascal"):
     cap_add: list[str] | None = None
     cap_drop: list[str] | None = None
     security_opt: list[str] | None = None
-    memory: int | None = None
-    memory_swap: int | None = None
-    memory_reservation: int | None = None
-    nano_cpus: int | None = None
-    cpu_shares: int | None = None
-    cpu_period: int | None = None
-    cpu_quota: int | None = None
-    cpuset_cpus: str | None = None
-    cpuset_mems: str | None = None
-    pids_limit: int | None = None
     shm_size: int | None = None
     oom_score_adj: int | None = None
     log_config: dict[str, Any] | None = None
     restart_policy: dict[str, Any] | None = None
     masked_paths: list[str] | None = None
     readonly_paths: list[str] | None = None
-    memory_swappiness: int | None = None
 
 
 def host_config(raw: Mapping[str, Any], *, is_networkless: bool) -> HostConfig:
@@ -127,17 +109,8 @@ def host_config(raw: Mapping[str, Any], *, is_networkless: bool) -> HostConfig:
         cap_add=tuple(host.cap_add or ()),
         cap_drop=tuple(host.cap_drop or ()),
         security_opt=tuple(host.security_opt or ()),
-        memory_bytes=_count("Memory", host.memory),
-        memory_swap_bytes=_count("MemorySwap", host.memory_swap, least=-1),
-        memory_reservation_bytes=_count("MemoryReservation", host.memory_reservation),
-        nano_cpus=_count("NanoCpus", host.nano_cpus),
-        cpu_shares=_count("CpuShares", host.cpu_shares),
-        cpu_period_us=_count("CpuPeriod", host.cpu_period),
-        cpu_quota_us=_count("CpuQuota", host.cpu_quota, least=-1),
-        cpuset_cpus=host.cpuset_cpus or "",
-        cpuset_mems=host.cpuset_mems or "",
-        pids_limit=_count("PidsLimit", host.pids_limit, least=-1),
-        shm_size_bytes=_count("ShmSize", host.shm_size) or _SHM_BYTES,
+        **limits(host),
+        shm_size_bytes=count("ShmSize", host.shm_size) or _SHM_BYTES,
         oom_score_adj=_oom_score_adj(host.oom_score_adj or 0),
         log_driver=_log_driver(host.log_config or {}),
         binds=read_binds(raw),
@@ -154,9 +127,6 @@ def _refuse_options(raw: Mapping[str, Any]) -> None:
 def _refuse_policies(host: HostBody) -> None:
     if (host.restart_policy or {}).get("Name") not in (None, "", "no"):
         raise unsupported("--restart")
-    # 0 asks for something; the docker client sends -1 when nobody asked.
-    if host.memory_swappiness not in (None, -1):
-        raise unsupported("--memory-swappiness")
     # null is the default set of paths; an empty list is what "systempaths=unconfined" sends.
     if host.masked_paths is not None or host.readonly_paths is not None:
         raise unsupported("--security-opt systempaths=unconfined")
@@ -184,14 +154,6 @@ def _log_driver(config: Mapping[str, Any]) -> str:
 def _oom_score_adj(value: int) -> int:
     if not -1000 <= value <= 1000:  # noqa: PLR2004 - proc_pid_oom_score_adj(5)
         raise InvalidArgument(f"Invalid value {value}, range for oom score adj is [-1000, 1000]")
-    return value
-
-
-def _count(key: str, value: int | None, *, least: int = 0) -> int:
-    if value is None:
-        return 0
-    if not least <= value < _INT64:
-        raise InvalidArgument(f'invalid value "{value}" for "{key}"')
     return value
 
 

@@ -12,6 +12,28 @@ __all__ = ["info", "plugins", "version"]
 Json = dict[str, Any]
 
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+# Key of the API -> limit (`EngineInfo.limits`).
+_LIMITS = {
+    "MemoryLimit": "memory",
+    "SwapLimit": "swap",
+    "CpuCfsPeriod": "cpu-quota",
+    "CpuCfsQuota": "cpu-quota",
+    "CPUShares": "cpu-shares",
+    "CPUSet": "cpuset",
+    "PidsLimit": "pids",
+    "OomKillDisable": "oom-kill-disable",
+}
+# As dockerd words what its kernel does not have.
+_LIMIT_WARNINGS = {
+    "memory": "memory limit",
+    "swap": "swap limit",
+    "oom-kill-disable": "oom kill disable",
+    "cpu-quota": "cpu cfs quota",
+    "cpu-shares": "cpu shares",
+    "cpuset": "cpuset",
+    "pids": "pids limit",
+    "blkio": "blkio",
+}
 _INDEX = "https://index.docker.io/v1/"
 
 
@@ -77,7 +99,7 @@ def info(facts: EngineInfo) -> Json:
         "Isolation": "",
         "InitBinary": "",
         "SecurityOptions": list(facts.security_options),
-        "Warnings": [*facts.warnings, *_tier_warnings(facts)] or None,
+        "Warnings": [*facts.warnings, *_tier_warnings(facts), *_limit_warnings(facts)] or None,
     }
 
 
@@ -92,11 +114,9 @@ def plugins() -> Json:
 
 
 def _capabilities(facts: EngineInfo) -> Json:
-    limits = ("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet")
-    has_cgroup = facts.cgroup_driver != "none"
-    return dict.fromkeys((*limits, "PidsLimit"), has_cgroup) | {
+    return {
+        **{key: name in facts.limits for key, name in _LIMITS.items()},
         "IPv4Forwarding": True,
-        "OomKillDisable": False,
         "Debug": False,
         "NFd": 0,
         "NGoroutines": 0,
@@ -133,6 +153,18 @@ def _registries(mirrors: Iterable[str], insecure: Iterable[str]) -> Json:
         "IndexConfigs": {"docker.io": hub, **own},
         "Mirrors": list(mirrors),
     }
+
+
+def _limit_warnings(facts: EngineInfo) -> list[str]:
+    if facts.cgroup_driver == "none":
+        return ["WARNING: No limits: this engine may make no cgroup"]
+    return [
+        f"WARNING: No {what} support"
+        for name, what in _LIMIT_WARNINGS.items()
+        # v2 has no such thing, which is nobody's fault.
+        if name not in facts.limits
+        and not (name == "oom-kill-disable" and facts.cgroup_version == "2")
+    ]
 
 
 def _tier_warnings(facts: EngineInfo) -> list[str]:

@@ -7,6 +7,10 @@ import errno
 import os
 import signal
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = [
     "CgroupError",
     "kill_all",
@@ -15,6 +19,7 @@ __all__ = [
     "read",
     "read_counter",
     "remove",
+    "wait_for",
     "write",
 ]
 
@@ -143,6 +148,22 @@ def remove(folder: str) -> None:
     """
     for each in reversed(_folders(folder)):
         _remove_one(each)
+
+
+def wait_for(is_done: "Callable[[], bool]", what: str, folder: str) -> None:
+    """Wait until something is so that the kernel brings about by itself.
+
+    Raises
+    ------
+    CgroupError
+        EBUSY when it is not so within two seconds.
+    """
+    for _ in range(_ATTEMPTS):
+        if is_done():
+            return
+        _pause()
+    busy = OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+    raise _cgroup_error(f"cannot {what} the processes of the cgroup", folder, busy)
 
 
 def _remove_one(folder: str) -> None:

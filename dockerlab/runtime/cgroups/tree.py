@@ -1,7 +1,8 @@
 """Find out which cgroups the host has, and give the one interface to them.
 
-Both classes behind it have ``create``, ``join``, ``processes``, ``oom_kills``, ``freeze``,
-``thaw``, ``kill`` and ``remove``. Paths are those of the spec's ``cgroupsPath``, such as
+Both classes behind it have ``create``, ``update``, ``join``, ``processes``, ``oom_kills``,
+``watch_oom``, ``freeze``, ``is_frozen``, ``thaw``, ``kill``, ``remove``, ``folder`` and
+``mount_point``. Paths are those of the spec's ``cgroupsPath``, such as
 ``/dockerlab/<id>``. See cgroups(7).
 """
 

@@ -7,12 +7,12 @@ controller. See cgroups(7) and Documentation/admin-guide/cgroup-v1 of the kernel
 import errno
 import os
 
-from dockerlab.runtime.cgroups import folder
+from dockerlab.runtime.cgroups import blockio, folder
 from dockerlab.runtime.cgroups.folder import CgroupError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from dockerlab.oci.runtimespec import Cpu, DeviceRule, Memory, Resources
+    from dockerlab.oci.runtimespec import BlockIO, Cpu, DeviceRule, Memory, Resources
 
 __all__ = ["V1Tree"]
 
@@ -28,7 +28,8 @@ class V1Tree:
     see `join`.) Needed are
 
     * ``devices``, always: it is what makes a device node from mknod useless;
-    * ``memory``, ``cpu``, ``pids``, ``cpuset`` when there is a limit of theirs;
+    * ``memory``, ``cpu``, ``pids``, ``cpuset``, ``blkio`` when there is a limit of theirs, be it
+      from the start or by `update`;
     * ``freezer`` when the container is paused for the first time (`freeze`). Killing does without:
       the kernel kills a pid namespace with its PID 1, and `kill` is for what is left after that.
 
@@ -40,7 +41,9 @@ class V1Tree:
 
     version = 1
 
-    CONTROLLERS = frozenset({"cpu", "cpuset", "devices", "freezer", "memory", "pids"})
+    CONTROLLERS = frozenset(
+        {"blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids"}
+    )
 
     def __init__(self, controllers: dict[str, str]) -> None:
         self._mount_points = controllers
@@ -62,14 +65,32 @@ class V1Tree:
         """
         try:
             self._set_devices(path, resources.get("devices", []))
-            self._set_memory(path, resources.get("memory", {}))
-            self._set_cpu(path, resources.get("cpu", {}))
-            pids = resources.get("pids", {"limit": _NO_LIMIT})["limit"]
-            if pids > 0:
-                folder.write(self._made(path, "pids"), "pids.max", str(pids), "limit processes")
+            self._write_limits(path, resources)
         except CgroupError:
             self.remove(path)
             raise
+        if "devices" not in resources:
+            # Without root: only who joins by itself gets in, so not later, for `freeze`.
+            self._make_freezer_if_allowed(path)
+
+    def update(self, path: str, resources: "Resources") -> None:
+        """Write limits of a container that runs; devices are left as they are.
+
+        The container enters the hierarchies that it did not need before. What it has in memory by
+        then stays counted where it was.
+
+        Raises
+        ------
+        CgroupError
+            When a limit cannot be set: EBUSY when more memory is in use than shall be allowed.
+        """
+        inside = self.processes(path)
+        before = self._folders(path)
+        self._write_limits(path, resources)
+        for each in self._folders(path):
+            if each not in before:
+                for pid in inside:
+                    _move_if_alive(each, pid)
 
     def join(self, path: str, pid: int) -> None:
         """Move a process into the container's folders.
@@ -115,13 +136,32 @@ class V1Tree:
             return 0
         return folder.read_counter(self._folder(path, "memory"), "memory.oom_control", "oom_kill")
 
+    def watch_oom(self, path: str) -> int:
+        """Return a descriptor that is readable whenever the memory limit was hit; -1 without one.
+
+        It is an eventfd, which counts; see "Usage of eventfd" in cgroup-v1/memory.rst.
+        """
+        made = self.folder(path, "memory")
+        if not made:
+            return -1
+        event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        control = os.open(f"{made}/memory.oom_control", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            folder.write(made, "cgroup.event_control", f"{event} {control}", "watch memory")
+        except CgroupError:
+            os.close(event)
+            raise
+        finally:
+            os.close(control)
+        return event
+
     def freeze(self, path: str) -> None:
-        """Stop every process of a container from running.
+        """Stop every process of a container from running; returns when none does.
 
         Raises
         ------
         CgroupError
-            Without a freezer, or when a process cannot be moved.
+            Without a freezer, or when a process cannot be moved or does not stop.
         """
         frozen = self._made(path, "freezer")
         # FROZEN before anybody is inside: whoever joins stops at once, so that each round of the
@@ -129,7 +169,13 @@ class V1Tree:
         folder.write(frozen, "freezer.state", "FROZEN", "pause")
         while outside := set(self.processes(path)) - set(folder.processes(frozen)):
             for pid in outside:
-                self._move_if_alive(frozen, pid)
+                _move_if_alive(frozen, pid)
+        folder.wait_for(lambda: self.is_frozen(path), "pause", frozen)
+
+    def is_frozen(self, path: str) -> bool:
+        """Tell whether every process of a container is stopped."""
+        frozen = self.folder(path, "freezer")
+        return bool(frozen) and folder.read(frozen, "freezer.state").strip() == "FROZEN"
 
     def thaw(self, path: str) -> None:
         """Let the processes of a container run again; fine when they already do."""
@@ -161,6 +207,17 @@ class V1Tree:
         for each in self._folders(path):
             folder.remove(each)
 
+    def folder(self, path: str, controller: str) -> str:
+        """Return the folder that a container has for a controller, "" when it has none."""
+        if controller not in self._mount_points:
+            return ""
+        found = self._folder(path, controller)
+        return found if os.path.isdir(found) else ""
+
+    def mount_point(self, controller: str) -> str:
+        """Return where a controller is mounted, "" when it is not."""
+        return self._mount_points.get(controller, "")
+
     def _folder(self, path: str, controller: str) -> str:
         return f"{self._mount_points[controller]}/{path.strip('/')}"
 
@@ -181,6 +238,21 @@ class V1Tree:
         folder.make(made)
         return made
 
+    def _make_freezer_if_allowed(self, path: str) -> None:
+        try:
+            self._made(path, "freezer")
+        except CgroupError:
+            return  # Then this container cannot be paused, which `freeze` will say.
+
+    def _write_limits(self, path: str, resources: "Resources") -> None:
+        self._set_memory(path, resources.get("memory", {}))
+        self._set_cpu(path, resources.get("cpu", {}))
+        self._set_block_io(path, resources.get("blockIO", {}))
+        pids = resources.get("pids", {"limit": 0})["limit"]
+        if pids:
+            value = str(pids) if pids > 0 else "max"
+            folder.write(self._made(path, "pids"), "pids.max", value, "limit processes")
+
     def _set_devices(self, path: str, rules: "list[DeviceRule]") -> None:
         if not rules:
             return
@@ -190,20 +262,35 @@ class V1Tree:
             folder.write(made, name, _device_entry(rule), "set a device rule")
 
     def _set_memory(self, path: str, memory: "Memory") -> None:
-        limit, swap = memory.get("limit", 0), memory.get("swap", 0)
-        reservation = memory.get("reservation", 0)
-        if not (limit or swap or reservation):
+        if not memory:
             return
         made = self._made(path, "memory")
-        # The limit before the sum of limit and swap: the kernel wants limit <= sum at any moment,
-        # and a new folder starts with both unlimited.
-        for name, value, purpose in (
+        limit, swap = memory.get("limit", 0), memory.get("swap", 0)
+        limits = [
             ("memory.limit_in_bytes", limit, "limit memory"),
             ("memory.memsw.limit_in_bytes", swap, "limit memory and swap"),
-            ("memory.soft_limit_in_bytes", reservation, "reserve memory"),
-        ):
+        ]
+        # The kernel wants limit <= sum at any moment, and a new folder starts with both unlimited.
+        if swap and (swap == _NO_LIMIT or limit > _memory_and_swap(made)):
+            limits.reverse()
+        limits.append(
+            ("memory.soft_limit_in_bytes", memory.get("reservation", 0), "reserve memory")
+        )
+        for name, value, purpose in limits:
             if value:
                 folder.write(made, name, str(value), purpose)
+        if "swappiness" in memory:
+            swappiness = str(memory["swappiness"])
+            folder.write(made, "memory.swappiness", swappiness, "set the swappiness")
+        if memory.get("disableOOMKiller"):
+            folder.write(made, "memory.oom_control", "1", "disable the OOM killer")
+
+    def _set_block_io(self, path: str, block: "BlockIO") -> None:
+        if not block:
+            return
+        made = self._made(path, "blkio")
+        for name, value, purpose in blockio.v1_settings(made, block):
+            folder.write(made, name, value, purpose)
 
     def _set_cpu(self, path: str, cpu: "Cpu") -> None:
         # The period first: the kernel checks the quota against it.
@@ -232,12 +319,17 @@ class V1Tree:
             if value:
                 folder.write(made, name, value, "choose CPUs")
 
-    def _move_if_alive(self, into: str, pid: int) -> None:
-        try:
-            folder.write(into, "cgroup.procs", str(pid), "pause")
-        except CgroupError as error:
-            if error.errno != errno.ESRCH:
-                raise
+
+def _move_if_alive(into: str, pid: int) -> None:
+    try:
+        folder.write(into, "cgroup.procs", str(pid), "move a process")
+    except CgroupError as error:
+        if error.errno != errno.ESRCH:
+            raise
+
+
+def _memory_and_swap(made: str) -> int:
+    return int(folder.read(made, "memory.memsw.limit_in_bytes"))
 
 
 def _device_entry(rule: "DeviceRule") -> str:

@@ -7,7 +7,7 @@ See cgroups(7) and Documentation/admin-guide/cgroup-v2.rst of the kernel.
 import errno
 import os
 
-from dockerlab.runtime.cgroups import devicefilter, folder
+from dockerlab.runtime.cgroups import blockio, devicefilter, folder
 from dockerlab.runtime.cgroups.folder import CgroupError
 
 TYPE_CHECKING = False
@@ -25,6 +25,9 @@ _LEAF = "dockerlab-engine"
 _SHARES_MIN = 2
 _SHARES_MAX = 262_144
 _WEIGHT_MAX = 10_000
+
+# What `stats` reads; the time of the CPU is counted without a controller.
+_COUNTING = frozenset({"io", "memory", "pids"})
 
 # The scheduler's own period, for a quota without one.
 _DEFAULT_PERIOD_US = 100_000
@@ -59,18 +62,23 @@ class V2Tree:
         CgroupError
             When a limit cannot be set; nothing is left behind then.
         """
-        made = self._folder(path)
-        settings = _settings(resources)
         try:
-            self._enable({name.partition(".")[0] for name, _, _ in settings}, path)
-            folder.make(made)
-            for name, value, purpose in settings:
-                folder.write(made, name, value, purpose)
+            self._write_limits(path, resources)
             if rules := resources.get("devices", []):
-                devicefilter.attach(made, rules)
+                devicefilter.attach(self._folder(path), rules)
         except CgroupError:
             self.remove(path)
             raise
+
+    def update(self, path: str, resources: "Resources") -> None:
+        """Write limits of a container that runs; devices are left as they are.
+
+        Raises
+        ------
+        CgroupError
+            When a limit cannot be set.
+        """
+        self._write_limits(path, resources)
 
     def join(self, path: str, pid: int) -> None:
         """Move a process into the container's folder.
@@ -112,9 +120,31 @@ class V2Tree:
         """Return how many processes the kernel killed because the memory limit was reached."""
         return folder.read_counter(self._folder(path), "memory.events", "oom_kill")
 
+    def watch_oom(self, path: str) -> int:
+        """Return a descriptor that has priority data whenever `oom_kills` may have grown.
+
+        -1 when the container has no memory controller. See memory.events in cgroup-v2.rst.
+        """
+        try:
+            return os.open(f"{self._folder(path)}/memory.events", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return -1
+
     def freeze(self, path: str) -> None:
-        """Stop every process of a container from running. Since Linux 5.2."""
-        folder.write(self._folder(path), "cgroup.freeze", "1", "pause")
+        """Stop every process of a container from running; returns when none does. Since Linux 5.2.
+
+        Raises
+        ------
+        CgroupError
+            When a process does not stop.
+        """
+        here = self._folder(path)
+        folder.write(here, "cgroup.freeze", "1", "pause")
+        folder.wait_for(lambda: self.is_frozen(path), "pause", here)
+
+    def is_frozen(self, path: str) -> bool:
+        """Tell whether every process of a container is stopped."""
+        return bool(folder.read_counter(self._folder(path), "cgroup.events", "frozen"))
 
     def thaw(self, path: str) -> None:
         """Let the processes of a container run again; fine when they already do."""
@@ -150,6 +180,27 @@ class V2Tree:
         """
         folder.remove(self._folder(path))
 
+    def folder(self, path: str, _controller: str) -> str:
+        """Return the folder of a container, "" when it has none; all controllers share it."""
+        found = self._folder(path)
+        return found if os.path.isdir(found) else ""
+
+    def mount_point(self, controller: str) -> str:
+        """Return where a controller is mounted, "" when this tree does not have it."""
+        offered = folder.read(self._mount_point, "cgroup.controllers").split()
+        return self._mount_point if controller in offered else ""
+
+    def _write_limits(self, path: str, resources: "Resources") -> None:
+        made = self._folder(path)
+        settings = _settings(resources)
+        block = resources.get("blockIO", {})
+        controllers = {name.partition(".")[0] for name, _, _ in settings}
+        self._enable(controllers | ({"io"} if block else set()), path)
+        folder.make(made)
+        # The weights have different files, by the scheduler that there is.
+        for name, value, purpose in [*settings, *blockio.v2_settings(made, block)]:
+            folder.write(made, name, value, purpose)
+
     def _folder(self, path: str) -> str:
         return f"{self._mount_point}/{path.strip('/')}"
 
@@ -159,12 +210,16 @@ class V2Tree:
         A folder has a controller's files when its parent names it in cgroup.subtree_control.
         """
         here = self._mount_point
-        if missing := controllers - set(folder.read(here, "cgroup.controllers").split()):
+        offered = set(folder.read(here, "cgroup.controllers").split())
+        if missing := controllers - offered:
             raise _not_delegated(min(missing), errno.ENODEV, here)
+        counted = _COUNTING.intersection(offered)
         for part in path.strip("/").split("/"):
             enabled = folder.read(here, "cgroup.subtree_control").split()
             for each in sorted(controllers.difference(enabled)):
                 self._enable_one(here, each)
+            for each in sorted(counted - controllers - set(enabled)):
+                _enable_if_allowed(here, each)
             here = f"{here}/{part}"
             folder.make(here)
 
@@ -211,19 +266,33 @@ def _not_delegated(controller: str, number: int, here: str) -> CgroupError:
     )
 
 
+def _enable_if_allowed(here: str, controller: str) -> None:
+    """Have a controller count, for `docker stats`; nobody asked for a limit of it."""
+    try:
+        folder.write(here, "cgroup.subtree_control", f"+{controller}", "count")
+    except CgroupError:
+        return
+
+
 def _settings(resources: "Resources") -> list[tuple[str, str, str]]:
     """Return the files to write, their values, and what each is for."""
     settings = [
         *_memory_settings(resources.get("memory", {})),
         *_cpu_settings(resources.get("cpu", {})),
     ]
-    pids = resources.get("pids", {"limit": _NO_LIMIT})["limit"]
-    if pids > 0:
-        settings.append(("pids.max", str(pids), "limit processes"))
+    pids = resources.get("pids", {"limit": 0})["limit"]
+    if pids:
+        settings.append(("pids.max", _number_or_max(pids), "limit processes"))
     return settings
 
 
 def _memory_settings(memory: "Memory") -> list[tuple[str, str, str]]:
+    if "swappiness" in memory or memory.get("disableOOMKiller"):
+        raise CgroupError(
+            errno.EOPNOTSUPP,
+            "cgroup v2 has neither --memory-swappiness nor --oom-kill-disable; leave them out",
+            "",
+        )
     limit, reservation = memory.get("limit", 0), memory.get("reservation", 0)
     swap = swap_alone(memory.get("swap"), limit)
     settings = []

@@ -38,6 +38,7 @@ from dockerlab.engine.system import EngineInfo
 from dockerlab.oci.digest import Digest
 from dockerlab.oci.imageconfig import ImageConfig, RootFS, RunConfig
 from dockerlab.phases import Phase
+from tests.unit.daemon.memory_resources import MemoryResources
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 120000, tzinfo=UTC)
 TIME = "2026-01-31T12:00:00.123456789Z"
@@ -518,6 +519,7 @@ class MemoryEngine:
         self.containers = MemoryContainers(self)
         self.execs = MemoryExecs(self)
         self.system = MemorySystem()
+        self.resources = MemoryResources(self)
         self.has_work = False
         self.is_closed = False
 

@@ -149,12 +149,8 @@ def test_docker_exec_shows_output_and_ends_with_the_status(cli: Cli) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        ["top", "c"],
         ["diff", "c"],
         ["export", "c"],
-        ["pause", "c"],
-        ["stats", "--no-stream", "c"],
-        ["update", "-m", "1g", "c"],
         ["cp", "c:/a", "-"],
         ["commit", "c"],
         ["search", "x"],

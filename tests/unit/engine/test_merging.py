@@ -2,8 +2,8 @@
 
 import pytest
 
-from dockerlab.engine.container import ContainerConfig, HostConfig
-from dockerlab.engine.merging import check_limits, merge
+from dockerlab.engine.container import ContainerConfig
+from dockerlab.engine.merging import merge
 from dockerlab.errors import InvalidArgument
 from dockerlab.oci.imageconfig import RunConfig
 
@@ -53,22 +53,3 @@ def test_the_clients_values_win_one_by_one() -> None:
 def test_without_any_command_there_is_nothing_to_create() -> None:
     with pytest.raises(InvalidArgument, match="no command specified"):
         merge(ContainerConfig(image="i"), RunConfig())
-
-
-@pytest.mark.parametrize(
-    ("host", "words"),
-    [
-        (HostConfig(memory_bytes=1 << 20), "Minimum memory limit allowed is 6MB"),
-        (HostConfig(nano_cpus=3 * 10**9), "as there are only 2 CPUs available"),
-        (HostConfig(memory_swap_bytes=1 << 30), "set the Memory limit"),
-        (HostConfig(memory_bytes=1 << 30, memory_swap_bytes=1 << 29), "larger than memory limit"),
-        (HostConfig(nano_cpus=10**9, cpu_quota_us=1000), "cannot both be set"),
-    ],
-)
-def test_limits_that_dockerd_refuses(host: HostConfig, words: str) -> None:
-    with pytest.raises(InvalidArgument, match=words):
-        check_limits(host, cpus=2)
-
-
-def test_sensible_limits_pass() -> None:
-    check_limits(HostConfig(memory_bytes=6 << 20, nano_cpus=2 * 10**9, pids_limit=10), cpus=2)

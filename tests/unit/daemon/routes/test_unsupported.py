@@ -6,13 +6,10 @@ from tests.unit.daemon.conftest import Daemon
 @pytest.mark.parametrize(
     ("method", "path", "what"),
     [
-        ("GET", "/containers/c/top", "top"),
-        ("GET", "/containers/c/stats?stream=0", "stats"),
         ("GET", "/containers/c/changes", "changes"),
         ("PUT", "/containers/c/archive?path=/", "archive"),
         ("HEAD", "/containers/c/archive?path=/", ""),
-        ("POST", "/v1.45/containers/c/pause", "pause"),
-        ("POST", "/containers/c/update", "update"),
+        ("POST", "/v1.45/containers/c/checkpoints", "checkpoints"),
         ("GET", "/images/search?term=x", "search"),
         ("GET", "/images/get?names=x", "get"),
         ("POST", "/images/prune", "prune"),

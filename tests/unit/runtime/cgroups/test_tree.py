@@ -25,6 +25,7 @@ def test_controllers_mounted_together_share_a_place() -> None:
     controllers, unified = parse_mountinfo(ROOT + V1 + V2)
     assert controllers == {
         "cpu": "/sys/fs/cgroup/cpu,cpuacct",
+        "cpuacct": "/sys/fs/cgroup/cpu,cpuacct",
         "memory": "/sys/fs/cgroup/memory",
         "devices": "/mnt/with space",
     }

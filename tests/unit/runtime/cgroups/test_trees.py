@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from dockerlab.oci.runtimespec import DeviceRule, Resources
+from dockerlab.oci.runtimespec import DeviceRule, Memory, Resources
 from dockerlab.runtime.cgroups.folder import CgroupError
+from dockerlab.runtime.cgroups.stats import members, read_usage
 from dockerlab.runtime.cgroups.tree import CgroupTree, detect
 from dockerlab.runtime.cgroups.v1 import V1Tree
 from dockerlab.runtime.cgroups.v2 import V2Tree
 from dockerlab.runtime.defaults import device_rules
+from dockerlab.runtime.loop import Loop
+from dockerlab.runtime.oomwatch import OomWatch
 from tests.support.cgroups import SLEEP, fresh_path, started_inside, unified_mount
 from tests.support.filters import in_child
 
@@ -87,7 +90,9 @@ def test_a_frozen_process_does_not_run_and_a_thawed_one_does(tree: CgroupTree, p
     with started_inside(tree, path, COUNT) as process:
         assert process.stdout is not None
         process.stdout.readline()
+        assert not tree.is_frozen(path)
         tree.freeze(path)
+        assert tree.is_frozen(path)
         os.set_blocking(process.stdout.fileno(), False)
         time.sleep(0.05)
         with suppress(BlockingIOError):
@@ -97,6 +102,7 @@ def test_a_frozen_process_does_not_run_and_a_thawed_one_does(tree: CgroupTree, p
         with pytest.raises(BlockingIOError):
             os.read(process.stdout.fileno(), 1)
         tree.thaw(path)
+        assert not tree.is_frozen(path)
         os.set_blocking(process.stdout.fileno(), True)
         assert os.read(process.stdout.fileno(), 1)
 
@@ -107,6 +113,58 @@ def test_a_frozen_container_can_be_killed(tree: CgroupTree, path: str) -> None:
         tree.freeze(path)
         tree.kill(path)
         assert process.wait() == -signal.SIGKILL
+
+
+def test_a_limit_can_be_given_to_what_runs(limiting: tuple[CgroupTree, str]) -> None:
+    tree, path = limiting
+    memory_file = "memory.limit_in_bytes" if tree.version == 1 else "memory.max"
+    tree.create(path, DEVICES)
+    with started_inside(tree, path, SLEEP) as process:
+        memory: Memory = {"limit": 64 << 20, "swap": 64 << 20}
+        tree.update(path, {"memory": memory, "pids": {"limit": 9}})
+        pids = Path(tree.folder(path, "pids"))
+        limited = Path(tree.folder(path, "memory"))
+        for folder in (pids, limited):
+            inside = (folder / "cgroup.procs").read_text(encoding="ascii")
+            assert inside == f"{process.pid}\n"
+        # More than the sum of memory and swap was, so in another order than before.
+        tree.update(path, {"memory": {"limit": 96 << 20, "swap": 96 << 20}})
+        assert int((limited / memory_file).read_text(encoding="ascii")) == 96 << 20
+        tree.update(path, {"pids": {"limit": -1}})
+        assert (pids / "pids.max").read_text(encoding="ascii") == "max\n"
+
+
+def test_what_hits_its_memory_limit_is_heard(limiting: tuple[CgroupTree, str]) -> None:
+    tree, path = limiting
+    tree.create(path, {"memory": {"limit": 8 << 20, "swap": 8 << 20}})
+    heard: list[bool] = []
+    loop = Loop()
+
+    def hear() -> None:
+        heard.append(True)
+        loop.stop()
+
+    watch = OomWatch(loop, hear)
+    watch.start(tree, path)
+    with started_inside(tree, path, "bytearray(64 << 20)") as process:
+        loop.call_later(20, loop.stop)
+        loop.run()
+        assert process.wait() == -signal.SIGKILL
+    loop.close()
+    assert heard
+    assert watch.has_seen
+
+
+def test_usage_is_read_from_what_there_is(tree: CgroupTree, path: str) -> None:
+    tree.create(path, DEVICES)
+    with started_inside(tree, path, COUNT) as process:
+        usage = read_usage(tree, path, process.pid, has_network=True)
+        while not usage.cpu.total_ns:
+            usage = read_usage(tree, path, process.pid, has_network=True)
+        assert members(tree, path, process.pid) == [process.pid]
+    assert usage.memory.usage_bytes > 1 << 20
+    assert usage.pids == (1, 0)
+    assert usage.host.processors == os.cpu_count()
 
 
 def test_removal_waits_for_the_dying(tree: CgroupTree, path: str) -> None:

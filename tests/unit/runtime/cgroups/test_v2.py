@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dockerlab.oci.runtimespec import Resources
+from dockerlab.oci.runtimespec import Memory, Resources
 from dockerlab.runtime.cgroups.folder import CgroupError
 from dockerlab.runtime.cgroups.v2 import V2Tree, cpu_weight, swap_alone
 
@@ -62,7 +62,7 @@ def test_limits_become_the_files_of_v2(tree: Path) -> None:
 
 @pytest.mark.parametrize(
     "resources",
-    [{}, {"pids": {"limit": -1}}, {"pids": {"limit": 0}}, {"memory": {}, "cpu": {"quota": 0}}],
+    [{}, {"pids": {"limit": 0}}, {"memory": {}, "cpu": {"quota": 0}, "blockIO": {}}],
 )
 def test_what_is_not_limited_is_not_written(tree: Path, resources: Resources) -> None:
     V2Tree(str(tree)).create(PATH, resources)
@@ -71,16 +71,56 @@ def test_what_is_not_limited_is_not_written(tree: Path, resources: Resources) ->
 
 def test_no_limit_is_written_as_max(tree: Path) -> None:
     V2Tree(str(tree)).create(PATH, {"memory": {"limit": -1, "swap": -1}, "cpu": {"quota": -1}})
+    V2Tree(str(tree)).update(PATH, {"pids": {"limit": -1}})
     assert read(tree, "memory.max") == read(tree, "memory.swap.max") == "max"
+    assert read(tree, "pids.max") == "max"
     assert read(tree, "cpu.max") == "max 100000"
 
 
 def test_controllers_are_handed_down_above_the_container(tree: Path) -> None:
+    for folder in (tree, tree / "dockerlab"):
+        (folder / "cgroup.subtree_control").write_text("io memory\n", encoding="ascii")
     V2Tree(str(tree)).create(PATH, {"pids": {"limit": 5}})
     for folder in (tree, tree / "dockerlab"):
         control = folder / "cgroup.subtree_control"
-        assert control.read_text(encoding="ascii") == "+pids"
+        # The file lists what is enabled; a made-up one shows what was written last.
+        assert control.read_text(encoding="ascii").startswith("+pids")
     assert read(tree, "cgroup.subtree_control") == ""
+
+
+def test_what_is_counted_is_enabled_without_a_limit(tree: Path) -> None:
+    (tree / "cgroup.controllers").write_text("cpu memory\n", encoding="ascii")
+    V2Tree(str(tree)).create(PATH, {})
+    assert (tree / "cgroup.subtree_control").read_text(encoding="ascii") == "+memory"
+
+
+def test_limits_of_disks_become_lines_of_io_max(tree: Path) -> None:
+    made = tree / "dockerlab" / "abc"
+    for name in ("io.max", "io.weight"):
+        (made / name).write_text("", encoding="ascii")
+    resources: Resources = {
+        "blockIO": {
+            "weight": 500,
+            "throttleReadBpsDevice": [{"major": 8, "minor": 16, "rate": 1 << 20}],
+        }
+    }
+    V2Tree(str(tree)).create(PATH, resources)
+    assert read(tree, "io.max") == "8:16 rbps=1048576"
+    assert read(tree, "io.weight") == "4950"
+    (made / "io.bfq.weight").write_text("", encoding="ascii")
+    V2Tree(str(tree)).update(PATH, resources)
+    assert read(tree, "io.bfq.weight") == "500"
+
+
+def test_a_weight_that_no_scheduler_has_is_an_error(tree: Path) -> None:
+    with pytest.raises(CgroupError, match="no disk scheduler of this kernel has weights"):
+        V2Tree(str(tree)).update(PATH, {"blockIO": {"weight": 500}})
+
+
+@pytest.mark.parametrize("memory", [Memory(swappiness=10), Memory(disableOOMKiller=True)])
+def test_what_v2_does_not_have_is_an_error(tree: Path, memory: Memory) -> None:
+    with pytest.raises(CgroupError, match="leave them out"):
+        V2Tree(str(tree)).update(PATH, {"memory": memory})
 
 
 def test_a_limit_without_its_controller_is_an_error(tree: Path) -> None:
