@@ -8,6 +8,7 @@ from typing import Literal, NewType
 
 import msgspec
 
+from dockerlab.engine.isolation import Isolation
 from dockerlab.oci.digest import Digest
 
 __all__ = [
@@ -78,6 +79,7 @@ class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
     oom_score_adj: int = 0
     log_driver: str = "json-file"
     runtime: str = ""
+    isolation: Isolation = Isolation()
 
 
 class ContainerState(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ __all__ = [
     "Pids",
     "Process",
     "Resources",
+    "Rlimit",
     "Root",
     "Seccomp",
     "Spec",
@@ -33,6 +34,7 @@ class User(TypedDict):
     gid: int
     additionalGids: NotRequired[list[int]]
     umask: NotRequired[int]
+    groups: NotRequired[list[str]]  # ours: more groups, by name or id, of the container's files
     keepGroups: NotRequired[bool]  # ours: a user namespace of one id cannot change its groups
 
 

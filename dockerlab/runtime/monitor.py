@@ -47,9 +47,9 @@ def run(args: dict[str, Any], fds: list[int]) -> None:
     ----------
     args : dict
         ``id, bundle, rootfs, run_dir, log, exit_file, terminal, open_stdin, stdin_once, tty_size,
-        attachments``.
+        attachments``, and ``donors`` where namespaces of other containers are joined.
     fds : list of int
-        The daemon's socket, then one connection for each attachment.
+        The daemon's socket, then one connection for each attachment, one pidfd for each donor.
     """
     # As: uid 0, child of the zygote. Everything is the zygote's: its mount namespace, its log.
     received_s = time.monotonic()
@@ -66,7 +66,10 @@ class Monitor:
 
     def __init__(self, args: dict[str, Any], fds: list[int], received_s: float) -> None:
         self._args = args
-        control, *attachments = fds
+        control, *others = fds
+        attachments = others[: len(args["attachments"])]
+        # pidfds of the containers whose namespaces this one shares, by the kind of namespace.
+        self._donors = dict(zip(args.get("donors", []), others[len(attachments) :], strict=True))
         self._loop = Loop()
         self._connections = Connections(self._loop, args["run_dir"], self._handle)
         self._connections.add(socket.socket(fileno=control))
@@ -117,11 +120,14 @@ class Monitor:
             join_cgroup=self._join_cgroup,
             cgroup_folders=self._tree.visible(self._cgroup_path) if self._tree else [],
             install_filter=self._install_filter,
+            donors=self._donors,
         )
         with Step("fork"):
-            namespaces.leave_pid(spec["linux"].get("namespaces", []))
+            namespaces.leave_pid(spec["linux"].get("namespaces", []), self._donors)
             pid = fork(init.run)
         theirs.close()
+        for donor in self._donors.values():
+            os.close(donor)
         if pipes:
             pipes.close_theirs()
             stdio.connect_pipes(pipes.stdin, pipes.sources)
@@ -264,6 +270,10 @@ class Monitor:
                     "exit_code": init.exit_code,
                 }
                 self._connections.send(sock, {"type": "state", **state})
+            case "share":
+                is_running = init is not None and init.is_running
+                shared = (init.pidfd,) if init is not None and is_running else ()
+                self._connections.send(sock, {"type": "shared"}, shared)
             case _:
                 for fd in fds:
                     os.close(fd)

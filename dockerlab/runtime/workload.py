@@ -74,9 +74,11 @@ def find_identity(process: Process, user: str | None) -> Identity:
     if user is None:
         return Identity(wanted["uid"], wanted["gid"], extra, "")
     try:
+        group_file = _read_user_file("/etc/group")
         uid, gid, groups, home = users.resolve_user(
-            user, _read_user_file("/etc/passwd"), _read_user_file("/etc/group")
+            user, _read_user_file("/etc/passwd"), group_file
         )
+        extra = [*extra, *users.resolve_groups(wanted.get("groups", []), group_file)]
     except users.UnresolvedUser as error:
         raise StepFailure("user", errno.ENOENT, user, str(error)) from error
     # The primary group among the others, as in Docker: a file that shuts its group out would else
@@ -129,7 +131,7 @@ def become(process: Process, identity: Identity, install_filter: Callable[[], No
         install_filter()
     with Step("user"):
         if not process["user"].get("keepGroups", False):
-            os.setgroups(identity.groups)
+            _set_groups(identity)
         _set_ids(identity)
     with Step("capabilities"):
         if "capabilities" in process:
@@ -137,6 +139,14 @@ def become(process: Process, identity: Identity, install_filter: Callable[[], No
     if has_no_new_privileges:
         install_filter()
     os.umask(process["user"].get("umask", _UMASK))
+
+
+def _set_groups(identity: Identity) -> None:
+    try:
+        os.setgroups(identity.groups)
+    except OSError as error:
+        raise_if_unmapped(error, identity)
+        raise
 
 
 def _set_ids(identity: Identity) -> None:

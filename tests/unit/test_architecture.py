@@ -53,7 +53,17 @@ WORKER = {"hashlib", "zlib", "isal", "zstandard"}
 KERNEL = {"__future__", "array", "ctypes", "errno", "os", "signal", "socket", "struct", "sys"}
 
 # The records that routes and shapes share with the engine; its keepers come through Protocols.
-RECORDS = {"attachment", "container", "event", "exec", "image", "log", "registry", "system"}
+RECORDS = {
+    "attachment",
+    "container",
+    "event",
+    "exec",
+    "image",
+    "isolation",
+    "log",
+    "registry",
+    "system",
+}
 
 MUTATORS = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"}
 MUTATORS |= {"setdefault", "update"}

@@ -6,9 +6,11 @@ The other direction, from a client's JSON to records, is `shapes.creation`.
 from datetime import datetime
 from typing import Any
 
+from dockerlab.daemon.shapes.isolation import isolation_shape
 from dockerlab.daemon.shapes.moment import rfc3339, unix_seconds
 from dockerlab.daemon.shapes.network import endpoint, network_name
 from dockerlab.engine.container import Container, ContainerConfig, HostConfig
+from dockerlab.engine.isolation import donor_of
 from dockerlab.units import human_duration
 
 __all__ = ["inspection", "status_text", "summary"]
@@ -155,7 +157,9 @@ def _config(config: ContainerConfig) -> Json:
 
 
 def _host_config(host: HostConfig) -> Json:
-    return _limits(host) | {
+    return {
+        **_limits(host),
+        **isolation_shape(host.isolation),
         "Binds": None,
         "ContainerIDFile": "",
         "LogConfig": {"Type": host.log_driver or _DEFAULT_LOG_DRIVER, "Config": {}},
@@ -168,23 +172,16 @@ def _host_config(host: HostConfig) -> Json:
         "ConsoleSize": [0, 0],
         "CapAdd": list(host.cap_add) or None,
         "CapDrop": list(host.cap_drop) or None,
-        "CgroupnsMode": "private",
         "Dns": [],
         "DnsOptions": [],
         "DnsSearch": [],
         "ExtraHosts": None,
-        "GroupAdd": None,
-        "IpcMode": "private",
         "Cgroup": "",
         "Links": None,
         "OomScoreAdj": host.oom_score_adj,
-        "PidMode": "",
-        "Privileged": False,
         "PublishAllPorts": False,
         "ReadonlyRootfs": host.readonly_rootfs,
         "SecurityOpt": list(host.security_opt) or None,
-        "UTSMode": "",
-        "UsernsMode": "",
         "ShmSize": host.shm_size_bytes,
         "Runtime": host.runtime or "dockerlab",
         "Isolation": "",
@@ -209,15 +206,12 @@ def _limits(host: HostConfig) -> Json:
         "CpuRealtimeRuntime": 0,
         "CpusetCpus": host.cpuset_cpus,
         "CpusetMems": host.cpuset_mems,
-        "Devices": [],
-        "DeviceCgroupRules": None,
         "DeviceRequests": None,
         "MemoryReservation": host.memory_reservation_bytes,
         "MemorySwap": host.memory_swap_bytes,
         "MemorySwappiness": None,
         "OomKillDisable": None,
         "PidsLimit": host.pids_limit or None,
-        "Ulimits": [],
         "CpuCount": 0,
         "CpuPercent": 0,
         "IOMaximumIOps": 0,
@@ -226,6 +220,8 @@ def _limits(host: HostConfig) -> Json:
 
 
 def _networks(container: Container) -> Json:
+    if donor_of(container.host.network_mode):
+        return {}  # The other container's place on its networks is not this one's.
     name = network_name(container.host.network_mode)
     return {name: endpoint(name, container)}
 

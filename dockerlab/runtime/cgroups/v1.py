@@ -61,7 +61,9 @@ class V1Tree:
             When a limit cannot be set; nothing is left behind then.
         """
         try:
-            self._set_devices(path, resources.get("devices", []))
+            if "devices" in resources:
+                # Also without rules: the folder is how the processes are found again.
+                self._set_devices(path, resources["devices"])
             self._set_memory(path, resources.get("memory", {}))
             self._set_cpu(path, resources.get("cpu", {}))
             pids = resources.get("pids", {"limit": _NO_LIMIT})["limit"]
@@ -182,8 +184,6 @@ class V1Tree:
         return made
 
     def _set_devices(self, path: str, rules: "list[DeviceRule]") -> None:
-        if not rules:
-            return
         made = self._made(path, "devices")
         for rule in rules:
             name = "devices.allow" if rule["allow"] else "devices.deny"
