@@ -227,8 +227,6 @@ def sysctls_of(
         sysctls["net.ipv4.ip_unprivileged_port_start"] = "0"
         if not is_rootless:  # Its last group has no id in the namespace.
             sysctls["net.ipv4.ping_group_range"] = "0 2147483647"
-    if container.config.domainname and "uts" in own:
-        sysctls["kernel.domainname"] = container.config.domainname
     return sysctls | container.host.isolation.sysctls
 
 

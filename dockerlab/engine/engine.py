@@ -86,6 +86,7 @@ class Engine:
             mapping,
             _cgroup_parent(settings, mapping),
             refusal="" if tier.name in BUILT else tier.reason,
+            base=folders.base,
         )
         containers = Containers(roster, folders, images, events, starter)
         await recover(roster, containers, images, folders, spawner)

@@ -96,6 +96,8 @@ def make_spec(container: Container, facts: HostFacts) -> Spec:
         },
         "annotations": {USER_ANNOTATION: container.config.user},
     }
+    if container.config.domainname:
+        spec["domainname"] = container.config.domainname
     if options.has_seccomp:
         seccomp = confinement.seccomp_of(options.profile, isolation, capabilities)
         if seccomp is not None:

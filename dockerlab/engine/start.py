@@ -57,6 +57,8 @@ class Starter:
         The cgroup that those of containers are made in; '' where there is none.
     refusal : str
         Why no container can run on this host; '' where they can.
+    base : Path or None
+        The lowest layer of every container (`Folders.base`).
     """
 
     spawner: Spawner
@@ -64,6 +66,7 @@ class Starter:
     mapping: Mapping | None = None
     cgroup_parent: str = DEFAULT_CGROUP_PARENT
     refusal: str = ""
+    base: Path | None = None
 
     def facts(
         self,
@@ -162,6 +165,10 @@ class Starter:
             (folder.path / "seccomp.bpf").write_bytes(_program(json.dumps(seccomp)))
         _write_spec(spec, folder)
 
+    def _lower(self, container: Container) -> list[str]:
+        paths = [str(self.layers.path(diff_id)) for diff_id in reversed(container.layers)]
+        return [*paths, *([] if self.base is None else [str(self.base)])]
+
     def _monitor_args(
         self, container: Container, folder: ContainerFolder, attachments: list[dict[str, Any]]
     ) -> dict[str, Any]:
@@ -171,7 +178,7 @@ class Starter:
             "bundle": str(folder.path),
             "rootfs": {
                 # Overlayfs wants the top layer first; a manifest has the lowest first.
-                "lower": [str(self.layers.path(diff_id)) for diff_id in reversed(container.layers)],
+                "lower": self._lower(container),
                 "upper": str(folder.upper),
                 "work": str(folder.work),
                 "userxattr": self.mapping is not None,

@@ -196,6 +196,7 @@ class Spec(TypedDict):
     process: Process
     root: Root
     hostname: NotRequired[str]
+    domainname: NotRequired[str]
     mounts: list[Mount]
     linux: Linux
     annotations: NotRequired[dict[str, str]]

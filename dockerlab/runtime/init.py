@@ -83,12 +83,13 @@ class Init:
     def _start(self) -> None:
         # As: PID 1 of a new pid namespace, uid 0, full capabilities. Root and all else: the host's.
         syscalls.set_process_name("dl-init")
+        # Before the next step, which makes the file root's.
+        self._adjust_oom_score()
         # Nobody in the container may trace us or open our /proc files before the execve.
         syscalls.set_dumpable(dumpable=False)
         block_imports()
         os.setsid()
         os.umask(0)
-        self._adjust_oom_score()
         with Step("cgroup"):
             # By itself and not by the monitor: the kernel then takes no lock of all processes.
             self._join_cgroup()
@@ -148,6 +149,9 @@ class Init:
         if "hostname" in self._spec and "uts" in types:
             with Step("hostname"):
                 syscalls.sethostname(self._spec["hostname"])
+        if "domainname" in self._spec and "uts" in types:
+            with Step("hostname"):
+                syscalls.setdomainname(self._spec["domainname"])
 
     def _mount_root(self) -> int:
         with Step("rootfs", self._mount_point):

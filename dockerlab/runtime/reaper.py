@@ -55,6 +55,9 @@ def stay(execute: Callable[[], None], args: list[str], span: tuple[int, int]) ->
     waited = signal.valid_signals()
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(ignored, signal.SIG_DFL)
+    syscalls.set_process_name(_NAME)
+    # Before the program can look: what it replaces are paths of the host.
+    commandline.show(span, [f"/sbin/{_NAME}", "--", *args])
     # Blocked before the fork: none may come while nobody waits for it.
     signal.pthread_sigmask(signal.SIG_SETMASK, waited)
     pid = os.fork()
@@ -62,8 +65,6 @@ def stay(execute: Callable[[], None], args: list[str], span: tuple[int, int]) ->
         run_child(lambda: _begin(execute))
     # The last copies of what the program must not have, and of what says that it was executed.
     syscalls.close_range(3)
-    syscalls.set_process_name(_NAME)
-    commandline.show(span, [f"/sbin/{_NAME}", "--", *args])
     while True:
         number = signal.sigwait(waited)
         if number == signal.SIGCHLD:

@@ -145,8 +145,12 @@ def _set_groups(identity: Identity) -> None:
     try:
         os.setgroups(identity.groups)
     except OSError as error:
-        raise_if_unmapped(error, identity)
-        raise
+        if error.errno != errno.EINVAL:
+            raise
+        groups = ",".join(map(str, identity.groups))
+        reason = "not all have an id in this engine's user namespace; larger ranges in /etc/subgid"
+        text = f'groups "{groups}": {reason} would give them one'
+        raise StepFailure("user", errno.EINVAL, groups, text) from error
 
 
 def _set_ids(identity: Identity) -> None:

@@ -8,12 +8,19 @@ from typing import Any
 import docker
 import pytest
 from docker.errors import APIError, ContainerError
+from docker.models.containers import Container
 from docker.types import Ulimit
 
 
 @pytest.fixture(autouse=True)
 def busybox(client: docker.DockerClient) -> None:
     client.images.pull("busybox", tag="latest")
+
+
+def execute(container: Container, command: list[str]) -> str:
+    output = container.exec_run(command).output
+    assert isinstance(output, bytes)
+    return output.decode()
 
 
 def run(client: docker.DockerClient, script: str, **options: Any) -> str:
@@ -67,10 +74,12 @@ def test_the_network_of_another_container_comes_with_its_name(client: docker.Doc
     donor = client.containers.run("busybox", ["sleep", "60"], detach=True, hostname="giver")
     script = "readlink /proc/self/ns/net; hostname; cat /etc/hostname; echo 1.2.3.4 x >> /etc/hosts"
     output = run(client, script, network_mode=f"container:{donor.name}").split()
-    theirs = donor.exec_run(["sh", "-c", "readlink /proc/self/ns/net; tail -n 1 /etc/hosts"])
+    lines = execute(
+        donor, ["sh", "-c", "readlink /proc/self/ns/net; tail -n 1 /etc/hosts"]
+    ).splitlines()
 
-    assert output == [theirs.output.decode().split()[0], "giver", "giver"]
-    assert theirs.output.decode().splitlines()[1] == "1.2.3.4 x"
+    assert output == [lines[0], "giver", "giver"]
+    assert lines[1] == "1.2.3.4 x"
     donor.remove(force=True)
 
 
@@ -81,7 +90,7 @@ def test_processes_of_another_container_are_seen_and_end_with_it(
     joined = client.containers.run(
         "busybox", ["sleep", "62"], detach=True, pid_mode=f"container:{donor.id}"
     )
-    listed = donor.exec_run(["ps"]).output.decode()
+    listed = execute(donor, ["ps"])
     assert "sleep 62" in listed
 
     donor.kill()
@@ -98,7 +107,7 @@ def test_memory_is_shared_by_a_shareable_container_only(client: docker.DockerCli
     script = "while ! cat /dev/shm/file; do sleep 0.1; done; readlink /proc/self/ns/ipc"
 
     output = run(client, script, ipc_mode=f"container:{donor.id}").split()
-    theirs = donor.exec_run(["readlink", "/proc/self/ns/ipc"]).output.decode().strip()
+    theirs = execute(donor, ["readlink", "/proc/self/ns/ipc"]).strip()
     assert output == ["there", theirs]
     with pytest.raises(APIError, match="non-shareable IPC"):
         run(client, "true", ipc_mode=f"container:{closed.id}")
@@ -202,9 +211,9 @@ def test_ulimits_are_set_and_an_exec_has_them_too(client: docker.DockerClient) -
         detach=True,
         ulimits=[Ulimit(name="nofile", soft=100, hard=200), Ulimit(name="core", soft=0, hard=-1)],
     )
-    result = container.exec_run(["sh", "-c", "ulimit -n; ulimit -Hn; ulimit -c; ulimit -Hc"])
+    output = execute(container, ["sh", "-c", "ulimit -n; ulimit -Hn; ulimit -c; ulimit -Hc"])
 
-    assert result.output.decode().split() == ["100", "200", "0", "unlimited"]
+    assert output.split() == ["100", "200", "0", "unlimited"]
     container.remove(force=True)
 
 
