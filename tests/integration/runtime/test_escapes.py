@@ -49,7 +49,9 @@ def test_the_runtime_as_the_containers_program_is_not_the_hosts_file(boxes: Boxe
 def test_an_exec_that_enters_cannot_be_opened_for_writing(boxes: Boxes) -> None:
     """CVE-2019-5736: a program of the container waits for whoever comes in."""
     before = interpreter()
-    script = "while :; do for p in /proc/[0-9]*; do true 9>>$p/exe && echo $p; done; done 2>/dev/null"
+    script = (
+        "while :; do for p in /proc/[0-9]*; do true 9>>$p/exe && echo $p; done; done 2>/dev/null"
+    )
     box = boxes.box("sh", "-c", script)
     client = box.start(boxes.zygote)
     box.expect("started")
