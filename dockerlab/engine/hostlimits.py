@@ -4,15 +4,18 @@ What an option means is `engine.confinement`'s. Nothing is looked at for options
 for.
 """
 
+import os
 import resource
 from collections.abc import Iterable
 
+from dockerlab.engine.confinement import capabilities_of
 from dockerlab.engine.container import Container
 from dockerlab.engine.isolation import Isolation, Ulimit, donor_of
 from dockerlab.engine.securityoptions import security_options
 from dockerlab.errors import InvalidArgument, Unsupported
 from dockerlab.runtime import capabilities
-from dockerlab.runtime.defaults import effective_capabilities
+from dockerlab.runtime.profile import Profile, expand
+from dockerlab.runtime.seccomp import compile_filter
 from dockerlab.runtime.usernamespace import Mapping
 
 __all__ = ["check_isolation", "check_ulimits"]
@@ -39,16 +42,23 @@ def check_isolation(container: Container, mapping: Mapping | None, *, has_cgroup
     """
     host = container.host
     isolation = host.isolation
-    if host.security_opt:
-        security_options(host.security_opt)
+    if host.security_opt and (own := security_options(host.security_opt).profile) is not None:
+        _check_filter(own, capabilities_of(container, is_rootless=mapping is not None))
     if host.cap_add or host.cap_drop:
-        effective_capabilities(host.cap_add, host.cap_drop, is_rootless=mapping is not None)
+        capabilities_of(container, is_rootless=mapping is not None)
     if isolation.ulimits:
         can_raise = mapping is None and "CAP_SYS_RESOURCE" in capabilities.available()
         check_ulimits(isolation.ulimits, can_raise=can_raise)
     _check_sysctls(container)
     if mapping is not None:
         _check_rootless(isolation, mapping, has_cgroup=has_cgroup)
+
+
+def _check_filter(own: Profile, bounding: list[str]) -> None:
+    try:
+        compile_filter(expand(own, bounding), os.uname().machine)
+    except ValueError as error:
+        raise InvalidArgument(f"the seccomp profile cannot be used: {error}") from error
 
 
 def check_ulimits(ulimits: Iterable[Ulimit], *, can_raise: bool) -> None:

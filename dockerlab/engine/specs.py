@@ -34,6 +34,9 @@ USER_ANNOTATION = "dockerlab.user"
 # There if a process of ours stays as PID 1, over the program: ``docker run --init``.
 INIT_ANNOTATION = "dockerlab.init"
 
+# PID_MAX_LIMIT of linux/threads.h: a limit that nobody reaches.
+_MOST_PIDS = 1 << 22
+
 _CPU_PERIOD_US = 100_000
 
 
@@ -69,11 +72,13 @@ def make_spec(container: Container, facts: HostFacts) -> Spec:
     devices, device_mounts = confinement.devices_of(facts.devices, is_rootless=mapping is not None)
     resources = _resources(container)
     has_own_processes = any(each["type"] == "pid" and "path" not in each for each in namespaces)
-    # Without root a cgroup is for limits, and to find processes that no pid namespace ends with
-    # its PID 1; what devices there are, the kernel decides.
-    has_cgroup = mapping is None or bool(resources) or not has_own_processes
     if mapping is None:
         resources["devices"] = confinement.device_rules_of(isolation, facts.devices)
+    elif not has_own_processes:
+        # Nothing else finds processes that no pid namespace ends with its PID 1.
+        resources.setdefault("pids", {"limit": _MOST_PIDS})
+    # Without root a cgroup is for limits only: what devices there are, the kernel decides.
+    has_cgroup = mapping is None or bool(resources)
     spec: Spec = {
         "ociVersion": "1.0.2",
         "process": _process(container, facts, capabilities),

@@ -148,7 +148,11 @@ class Devices:
         number = os.makedev(device.get("major", 0), device.get("minor", 0))
         uid, gid = device.get("uid", 0), device.get("gid", 0)
         with Held(kernel, make_directory(kernel, root_fd, parent)) as parent_fd:
-            kernel.mknodat(parent_fd, name, mode, number)
+            try:
+                kernel.mknodat(parent_fd, name, mode, number)
+            except FileExistsError:
+                if not _is_device(kernel, parent_fd, name, stat.S_IFMT(mode), number):
+                    raise
             if uid or gid:
                 kernel.chownat(parent_fd, name, uid, gid)
 
@@ -230,6 +234,14 @@ class MaskedPath:
             cover = _empty_directory if is_directory(kernel, target_fd) else _null_device
             with Held(kernel, cover(kernel, root_fd)) as mount_fd:
                 kernel.move_mount(mount_fd, target_fd)
+
+
+def _is_device(kernel: Kernel, parent_fd: int, name: str, kind: int, number: int) -> bool:
+    """Tell whether the device is there already: outside /dev it is, from the second start on."""
+    fd = open_path(kernel, parent_fd, name, follow=False)
+    with Held(kernel, fd):
+        found = kernel.fstat(fd)
+    return stat.S_IFMT(found.st_mode) == kind and found.st_rdev == number
 
 
 def _open_if_there(kernel: Kernel, root_fd: int, path: str) -> int | None:

@@ -1,6 +1,8 @@
 """Options of isolation without root: each works, or is refused with the reason and a remedy."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -133,3 +135,49 @@ def test_what_lies_above_the_users_own_is_refused(client: docker.DockerClient) -
         run(client, "true", ulimits=[Ulimit(name="nofile", soft=1, hard=10**7)])
     with pytest.raises(APIError, match="CAP_SYS_RESOURCE on the host"):
         run(client, "true", oom_score_adj=-500)
+
+
+@pytest.mark.needs_cgroup
+def test_processes_of_others_are_shared_in_a_cgroup_that_was_handed_over(
+    account: Account, registry: RunningRegistry
+) -> None:
+    parent = f"/dockerlab-shared-{os.getpid()}"
+    folder = Path(f"/sys/fs/cgroup/pids{parent}")
+    if not folder.parent.is_dir():
+        pytest.skip("needs_cgroup: the hierarchies of cgroup v1 are not mounted")
+    engine = EngineUnderTest(mirrors=[registry.url], account=account)
+    config = account.home / ".config/dockerlab/config.toml"
+    try:
+        folder.mkdir()
+        os.chown(folder, account.uid, account.gid)
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(f'cgroup_parent = "{parent}"\n')
+        config.chmod(0o644)
+        for path in (config.parent, config.parent.parent):
+            path.chmod(0o755)
+        engine.start()
+        client = engine.connect()
+        client.images.pull("busybox", tag="latest")
+        _check_shared_processes(client)
+        assert not [path for path in folder.iterdir() if path.is_dir()]
+    finally:
+        engine.close()
+        config.unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def _check_shared_processes(client: docker.DockerClient) -> None:
+    script = """
+        ls -d /proc/1 /proc/$PPID; cat /proc/interrupts
+        echo 1 2>&1 > /proc/sys/kernel/domainname
+        setsid sleep 4712 & sleep 0.2
+    """
+    output = run(client, script, pid_mode="host")
+    assert "/proc/1\n" in output
+    assert "CPU0" not in output
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert b"sleep\x004712\x00" not in commands
+    donor = client.containers.run("busybox", ["sleep", "60"], detach=True)
+    output = run(client, "ps", pid_mode=f"container:{donor.id}")
+    assert "sleep 60" in output
+    donor.remove(force=True)

@@ -1,5 +1,6 @@
 """From the options of isolation to the runtime spec, and what a host is asked for in vain."""
 
+import json
 import resource
 from typing import Any
 
@@ -203,6 +204,21 @@ def test_without_root_it_is_refused_with_a_remedy(
 def test_an_unknown_capability_is_refused_before_anything_is_made() -> None:
     with pytest.raises(InvalidArgument, match="unknown capability"):
         check(Isolation(), cap_add=("NONSENSE",))
+
+
+def test_a_filter_that_no_kernel_takes_is_refused_before_anything_is_made() -> None:
+    names = ["mkdir", "rmdir", "unlink", "rename", "link", "symlink"]
+    values = [
+        {"index": 0, "op": "SCMP_CMP_EQ", "value": (number << 40) + number}
+        for number in range(1, 500)
+    ]
+    rule = {"names": names, "action": "SCMP_ACT_LOG", "args": values}
+    profile = json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]})
+    with pytest.raises(InvalidArgument, match="seccomp profile cannot be used"):
+        check(Isolation(), security_opt=(f"seccomp={profile}",))
+    strange = json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_MIPS"]})
+    with pytest.raises(InvalidArgument, match="seccomp profile cannot be used"):
+        check(Isolation(), security_opt=(f"seccomp={strange}",))
 
 
 def test_names_of_donors_become_ids() -> None:
