@@ -57,7 +57,6 @@ DIFFERENCES: dict[str, Difference] = {
     # What a container sees
     "mounts": _output("/proc/interrupts is masked, as current dockerd does", is_dated=True),
     "mount_options": _output("/proc/interrupts is masked; not every cgroup controller is mounted"),
-    "devices": _output("/dev/core is there even where the kernel has no /proc/kcore"),
     # The life of a container
     "created_kill": _error(_NEWER, is_dated=True),
     "kill_exited": _error(_NEWER, is_dated=True),

@@ -11,6 +11,8 @@ from docker.errors import APIError, ContainerError
 from docker.models.containers import Container
 from docker.types import Ulimit
 
+from tests.support.engine import EngineUnderTest
+
 
 @pytest.fixture(autouse=True)
 def busybox(client: docker.DockerClient) -> None:
@@ -74,6 +76,11 @@ def test_the_network_of_another_container_comes_with_its_name(client: docker.Doc
     donor = client.containers.run("busybox", ["sleep", "60"], detach=True, hostname="giver")
     script = "readlink /proc/self/ns/net; hostname; cat /etc/hostname; echo 1.2.3.4 x >> /etc/hosts"
     output = run(client, script, network_mode=f"container:{donor.name}").split()
+    container = client.containers.run(
+        "busybox", ["sleep", "60"], detach=True, network_mode=f"container:{donor.id}"
+    )
+    assert execute(container, ["readlink", "/proc/self/ns/net"]).strip() == output[0]
+    container.remove(force=True)
     lines = execute(
         donor, ["sh", "-c", "readlink /proc/self/ns/net; tail -n 1 /etc/hosts"]
     ).splitlines()
@@ -189,6 +196,18 @@ def test_a_device_is_given_with_its_permissions(client: docker.DockerClient) -> 
     assert "Operation not permitted" in output
 
 
+def test_a_device_outside_dev_is_there_at_every_start(client: docker.DockerClient) -> None:
+    container = client.containers.create(
+        "busybox", ["stat", "-c", "%t %T", "/opt/null"], devices=["/dev/null:/opt/null"]
+    )
+    for _ in range(2):
+        container.start()
+        assert container.wait()["StatusCode"] == 0
+
+    assert container.logs() == b"1 3\n1 3\n"
+    container.remove()
+
+
 def test_a_device_that_is_not_there_is_named(client: docker.DockerClient) -> None:
     with pytest.raises(APIError, match='custom device "/dev/none-such": no such file'):
         run(client, "true", devices=["/dev/none-such"])
@@ -268,6 +287,22 @@ def test_masks_can_be_taken_away(client: docker.DockerClient) -> None:
     client.api.remove_container(made["Id"])
 
 
+def test_a_restarted_engine_still_gives_namespaces(
+    fresh_engine: EngineUnderTest,
+) -> None:
+    client = fresh_engine.connect()
+    client.images.pull("busybox", tag="latest")
+    donor = client.containers.run("busybox", ["sleep", "60"], detach=True)
+    own = execute(donor, ["readlink", "/proc/self/ns/net"])
+    fresh_engine.kill()
+    fresh_engine.start()
+    client = fresh_engine.connect()
+
+    joined = run(client, "readlink /proc/self/ns/net", network_mode=f"container:{donor.id}")
+    assert joined == own
+    client.containers.get(str(donor.id)).remove(force=True)
+
+
 class TestInit:
     def test_it_is_pid_1_under_dockers_name(self, client: docker.DockerClient) -> None:
         output = run(client, "ps -o pid,comm,args", init=True)
@@ -305,6 +340,24 @@ class TestInit:
 
         assert container.logs(stdout=True, stderr=False) == b""
         assert container.logs(stderr=True).count(b"ermission denied") == 2
+        container.remove()
+
+    def test_the_terminals_interrupt_reaches_the_program(self, client: docker.DockerClient) -> None:
+        container = client.containers.create(
+            "busybox",
+            ["sh", "-c", "echo here; exec sleep 60"],
+            init=True,
+            tty=True,
+            stdin_open=True,
+        )
+        stream: Any = container.attach_socket(params={"stdin": 1, "stdout": 1, "stream": 1})
+        container.start()
+        # What it writes is there when the program is, and in the foreground.
+        assert stream._sock.recv(64)
+        stream._sock.sendall(b"\x03")
+
+        assert container.wait(timeout=20)["StatusCode"] == 130
+        stream.close()
         container.remove()
 
     def test_a_program_that_is_not_there_is_told(self, client: docker.DockerClient) -> None:

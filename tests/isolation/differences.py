@@ -45,9 +45,6 @@ DIFFERENCES: dict[str, Difference] = {
     "call process_vm_readv": Difference(
         reason=f"allowed from Linux 4.8 on, as ptrace is, {_DATED}", is_passing=True
     ),
-    "devices": Difference(
-        reason="/dev/core is there even where the kernel has no /proc/kcore", is_passing=True
-    ),
     "fork bomb": _LIMITS,
     "make a block device": _NODES,
     "make a character device": _NODES,
