@@ -257,14 +257,16 @@ class Containers:
                 # The monitor of the last run still holds the overlay and its folder.
                 await leaving.gone.wait()
             try:
+                donors = await find_donors(container, self.get, self._share)
                 task, started = await self._starter.start(
                     container,
                     self._folders.container(container_id),
                     self._attachments.take(container_id),
                     self._stopwatches.of(container_id),
-                    await find_donors(container, self.get, self._share),
+                    donors,
                 )
             except StartFailure as exc:
+                self._attachments.drop(container_id)
                 await self._start_failed(container, exc)
                 raise
             state = msgspec.structs.replace(

@@ -152,7 +152,9 @@ class Task:
     def _readable(self) -> None:
         while True:
             try:
-                data, fds, _, _ = socket.recv_fds(self._connection, MAX_MESSAGE_BYTES, 1)
+                data, fds, _, _ = socket.recv_fds(
+                    self._connection, MAX_MESSAGE_BYTES, 1, socket.MSG_CMSG_CLOEXEC
+                )
             except BlockingIOError:
                 return
             except OSError:
