@@ -9,6 +9,7 @@ from typing import Literal, NewType
 import msgspec
 
 from dockerlab.engine.health import Health
+from dockerlab.engine.isolation import Isolation
 from dockerlab.oci.digest import Digest
 
 __all__ = [
@@ -136,6 +137,7 @@ class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
     binds: tuple[Bind, ...] = ()
     restart_policy: RestartPolicy = RestartPolicy()
     console_size: tuple[int, int] = (0, 0)
+    isolation: Isolation = Isolation()
 
 
 class ContainerState(msgspec.Struct, frozen=True, kw_only=True):

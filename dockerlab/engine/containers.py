@@ -29,6 +29,7 @@ from dockerlab.engine.merging import check_platform, merge
 from dockerlab.engine.names import check_name, choose_name, new_id
 from dockerlab.engine.pausing import Pausing, check_not_paused
 from dockerlab.engine.roster import Roster
+from dockerlab.engine.sharing import find_donors, named_donors
 from dockerlab.engine.start import Starter
 from dockerlab.engine.stopwatches import Stopwatches
 from dockerlab.engine.task import ExitRecord, Task
@@ -117,6 +118,7 @@ class Containers:
         image = self._images.get(config.image)
         check_platform(image, config.image, platform)
         host, warnings = settle(host, cpus=len(os.sched_getaffinity(0)))
+        config, host = named_donors(config, host, self.get)
         merged = merge(config, image.config.config or RunConfig())
         container = Container(
             id=new_id(),
@@ -267,13 +269,16 @@ class Containers:
                 # The monitor of the last run still holds the overlay and its folder.
                 await leaving.gone.wait()
             try:
+                donors = await find_donors(container, self.get, self._share)
                 task, started = await self._starter.start(
                     container,
                     self._folders.container(container_id),
                     self._attachments.take(container_id),
                     self._stopwatches.of(container_id),
+                    donors,
                 )
             except StartFailure as exc:
+                self._attachments.drop(container_id)
                 await self._start_failed(container, exc)
                 raise
             state = msgspec.structs.replace(
@@ -290,6 +295,11 @@ class Containers:
             self._roster.save(container)
             self._events.of_container(container, "start")
             self.adopt(container_id, task)
+
+    async def _share(self, donor: Container) -> tuple[int, int]:
+        """Return pid and descriptor of a running container; raise Conflict for another."""
+        task = self.task(donor.id)
+        return task.pid, await task.share()
 
     async def _start_failed(self, container: Container, failure: StartFailure) -> None:
         state = msgspec.structs.replace(

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from dockerlab.config import Settings, process_environment
 from dockerlab.engine.containers import Containers
@@ -85,7 +86,7 @@ class Engine:
         roster.load()
         images = Images(database, content, layers, events, roster.all)
         images.load()
-        launching = _make_launching(tier, spawner, layers)
+        launching = _make_launching(tier, spawner, layers, folders.base)
         starter = Starter(spawner, launching, mapping, _cgroup_parent(settings, mapping))
         containers = Containers(roster, folders, images, events, starter)
         await recover(roster, containers, images, folders, spawner)
@@ -140,13 +141,13 @@ def make_spawner(settings: Settings, tier: Tier, mapping: Mapping | None) -> Spa
     return Spawner(2, namespace, has_namespaces=tier.name not in PLAIN)
 
 
-def _make_launching(tier: Tier, spawner: Spawner, layers: FolderLayers) -> Launching:
+def _make_launching(tier: Tier, spawner: Spawner, layers: FolderLayers, base: Path) -> Launching:
     if tier.name == PTRACE:
         proot = find("proot", process_environment().get("PATH", os.defpath))
         return Traced(spawner, layers, proot, tier.reason)
     if tier.name == LOOK_ONLY:
         return Refusing(spawner, layers, tier.reason)
-    return Namespaced(spawner, layers, is_rootless=tier.name != ROOTFUL)
+    return Namespaced(spawner, layers, is_rootless=tier.name != ROOTFUL, base=base)
 
 
 def _make_layers(folders: Folders, spawner: Spawner, mapping: Mapping | None) -> FolderLayers:

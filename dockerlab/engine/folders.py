@@ -1,6 +1,7 @@
 """Where the files of a data root are: one place for the names of design's "On disk"."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +83,11 @@ class Folders:
         return self.root / "layers"
 
     @property
+    def base(self) -> Path:
+        """The lowest layer of every container: what Docker has in each, where the image has not."""
+        return self.root / "base"
+
+    @property
     def containers(self) -> Path:
         """One folder a container."""
         return self.root / "containers"
@@ -99,6 +105,7 @@ class Folders:
         refuse_foreign(self.runtime)
         for folder in (self.content, self.layers, self.containers):
             folder.mkdir(mode=0o700, exist_ok=True)
+        _make_base(self.base)
 
     def container(self, container_id: ContainerId) -> ContainerFolder:
         """Return the folder of a container."""
@@ -130,3 +137,16 @@ class Folders:
     def trash(self) -> list[Path]:
         """Return what awaits deletion."""
         return [path for path in self.containers.iterdir() if path.name.startswith(_TRASH_PREFIX)]
+
+
+def _make_base(base: Path) -> None:
+    """Make the lowest layer, or what is missing of it; moby's init layer has the same in it."""
+    for folder in (base, *(base / name for name in ("dev", "etc", "proc", "sys"))):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
+    # The marks that programs know a container by, and the places that files of ours are bound to.
+    for name in (".dockerenv", "etc/hostname", "etc/hosts", "etc/resolv.conf"):
+        (base / name).touch()
+        (base / name).chmod(0o755)
+    with suppress(FileExistsError):
+        (base / "etc" / "mtab").symlink_to("/proc/mounts")

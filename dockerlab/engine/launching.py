@@ -4,12 +4,14 @@ How a root folder comes about, what the runtime is told, and what is refused. He
 with namespaces and the one that runs nothing; `traced` is the one under PRoot.
 """
 
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from dockerlab.engine.container import Container, HostConfig
 from dockerlab.engine.folders import ContainerFolder
+from dockerlab.engine.hostlimits import check_isolation
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.specs import HostFacts, check_cgroup, make_spec
 from dockerlab.errors import Unsupported
@@ -54,23 +56,38 @@ class Launching(Protocol):
 
 
 class Namespaced:
-    """Containers in namespaces, their root an overlay over the layers."""
+    """Containers in namespaces, their root an overlay over the layers.
 
-    def __init__(self, spawner: Spawner, layers: LayerStore, *, is_rootless: bool) -> None:
+    Parameters
+    ----------
+    base : Path, optional
+        The lowest layer of every container (`Folders.base`).
+    """
+
+    def __init__(
+        self,
+        spawner: Spawner,
+        layers: LayerStore,
+        *,
+        is_rootless: bool = False,
+        base: Path | None = None,
+    ) -> None:
         self._spawner = spawner
         self._layers = layers
         self._is_rootless = is_rootless
+        self._base = base
 
     def settle(self, host: HostConfig) -> HostConfig:
         """Return the config with no network where it names none."""
         return settle_network(host, _NONE)
 
     def check(self, container: Container, facts: HostFacts) -> None:
-        """Refuse limits that nothing could enforce, and what is not built yet."""
+        """Refuse what this host cannot give, and what is not built yet."""
         if container.host.binds:
             flag = "--volume" if container.host.binds[0].is_volume else "--mount"
             raise Unsupported(f"{flag} is not supported by this version of dockerlab")
         check_cgroup(container, facts)
+        check_isolation(container, facts.mapping, has_cgroup=bool(facts.cgroup_parent))
 
     async def prepare(
         self, container: Container, folder: ContainerFolder, stopwatch: Stopwatch
@@ -85,15 +102,17 @@ class Namespaced:
         """Return the parts of the overlay."""
         return {
             "rootfs": {
-                # Overlayfs wants the top layer first; a manifest has the lowest first.
-                "lower": [
-                    str(self._layers.path(diff_id)) for diff_id in reversed(container.layers)
-                ],
+                "lower": self._lower(container),
                 "upper": str(folder.upper),
                 "work": str(folder.work),
                 "userxattr": self._is_rootless,
             }
         }
+
+    def _lower(self, container: Container) -> list[str]:
+        # Overlayfs wants the top layer first; a manifest has the lowest first.
+        paths = [str(self._layers.path(diff_id)) for diff_id in reversed(container.layers)]
+        return [*paths, *([] if self._base is None else [str(self._base)])]
 
     def measure(self, folder: ContainerFolder) -> int:
         """Measure the upper folder; only the zygote may look into all of it."""
@@ -110,7 +129,7 @@ class Refusing(Namespaced):
     """
 
     def __init__(self, spawner: Spawner, layers: LayerStore, reason: str) -> None:
-        super().__init__(spawner, layers, is_rootless=False)
+        super().__init__(spawner, layers)
         self._reason = reason
 
     def check(self, container: Container, facts: HostFacts) -> None:

@@ -4,18 +4,25 @@ runtime-spec/config.md and config-linux.md. What Docker's defaults are is `runti
 is only how a container's own config changes them.
 """
 
+from collections.abc import Mapping as Given
+from types import MappingProxyType
 from typing import NamedTuple
 
+from dockerlab.engine import confinement
 from dockerlab.engine.container import Container
 from dockerlab.engine.exec import ExecConfig
+from dockerlab.engine.hostdevices import FoundDevice
 from dockerlab.engine.limits import resources_of
-from dockerlab.errors import InvalidArgument, Unsupported
+from dockerlab.engine.securityoptions import security_options
+from dockerlab.engine.sharing import Donor
+from dockerlab.errors import Unsupported
 from dockerlab.oci.runtimespec import Mount, Process, Spec
 from dockerlab.runtime import defaults
 from dockerlab.runtime.usernamespace import Mapping
 
 __all__ = [
     "DEFAULT_CGROUP_PARENT",
+    "INIT_ANNOTATION",
     "USER_ANNOTATION",
     "HostFacts",
     "check_cgroup",
@@ -25,11 +32,14 @@ __all__ = [
 
 # The user is looked up in the container's own files, by `runtime.init` behind the pivot.
 USER_ANNOTATION = "dockerlab.user"
+# There if a process of ours stays as PID 1, over the program: ``docker run --init``.
+INIT_ANNOTATION = "dockerlab.init"
+
+# PID_MAX_LIMIT of linux/threads.h: a limit that nobody reaches.
+_MOST_PIDS = 1 << 22
 
 # Where root's containers have their cgroups, unless the settings say otherwise.
 DEFAULT_CGROUP_PARENT = "/dockerlab"
-
-_TTY_GROUP = 5
 
 
 class HostFacts(NamedTuple):
@@ -39,6 +49,8 @@ class HostFacts(NamedTuple):
     managed_files: dict[str, str]  # path in the container -> file of ours on the host
     mapping: Mapping | None = None  # the ids of the engine's user namespace, without root
     cgroup_parent: str = DEFAULT_CGROUP_PARENT  # "" where this engine may make none
+    donors: Given[str, Donor] = MappingProxyType({})  # kind of namespace -> who gives it
+    devices: tuple[FoundDevice, ...] = ()  # beside the usual ones
 
 
 def make_spec(container: Container, facts: HostFacts) -> Spec:
@@ -51,14 +63,18 @@ def make_spec(container: Container, facts: HostFacts) -> Spec:
     Unsupported
         A security option that this engine does not have.
     """
-    host = container.host
-    options = _security_options(host.security_opt)
-    mapping = facts.mapping
+    host, mapping, isolation = container.host, facts.mapping, container.host.isolation
+    options = security_options(host.security_opt)
     capabilities = _capabilities(container, facts)
-    network = "host" if host.network_mode == "host" else "none"
+    namespaces = confinement.namespaces_of(container, facts.donors)
+    devices, device_mounts = confinement.devices_of(facts.devices, is_rootless=mapping is not None)
     resources = resources_of(host)
+    has_own_processes = any(each["type"] == "pid" and "path" not in each for each in namespaces)
     if mapping is None:
-        resources["devices"] = defaults.device_rules()
+        resources["devices"] = confinement.device_rules_of(isolation, facts.devices)
+    elif not has_own_processes:
+        # Nothing else finds processes that no pid namespace ends with its PID 1.
+        resources.setdefault("pids", {"limit": _MOST_PIDS})
     # Without root a cgroup is for limits and to pause; which devices there are, the kernel decides.
     has_cgroup = mapping is None or bool(facts.cgroup_parent)
     spec: Spec = {
@@ -67,27 +83,32 @@ def make_spec(container: Container, facts: HostFacts) -> Spec:
         "root": {"path": "rootfs", "readonly": host.readonly_rootfs},
         "hostname": container.config.hostname or facts.hostname,
         "mounts": [
-            *defaults.default_mounts(
-                host.shm_size_bytes,
-                has_tty_group=mapping is None or mapping.has_gid(_TTY_GROUP),
-                has_own_sysfs=mapping is None or network != "host",
-            ),
+            *confinement.mounts_of(container, facts.donors, mapping),
+            *device_mounts,
             *_managed_mounts(facts),
         ],
         "linux": {
-            "namespaces": defaults.namespaces(network, has_private_cgroup=True),
-            "devices": defaults.default_devices(),
+            "namespaces": namespaces,
+            "devices": devices,
             "cgroupsPath": f"{facts.cgroup_parent}/{container.id}" if has_cgroup else "",
             "resources": resources,
-            "maskedPaths": defaults.masked_paths(),
-            "readonlyPaths": list(defaults.READONLY_PATHS),
+            "sysctl": confinement.sysctls_of(
+                container, namespaces, is_rootless=mapping is not None
+            ),
+            **confinement.masks_of(isolation),
         },
         "annotations": {USER_ANNOTATION: container.config.user},
     }
+    if container.config.domainname:
+        spec["domainname"] = container.config.domainname
     if options.has_seccomp:
-        spec["linux"]["seccomp"] = defaults.default_seccomp(capabilities)
+        seccomp = confinement.seccomp_of(options.profile, isolation, capabilities)
+        if seccomp is not None:
+            spec["linux"]["seccomp"] = seccomp
     if options.no_new_privileges:
         spec["process"]["noNewPrivileges"] = True
+    if isolation.has_init:
+        spec["annotations"][INIT_ANNOTATION] = "true"
     return spec
 
 
@@ -128,6 +149,11 @@ def _process(container: Container, facts: HostFacts, capabilities: list[str]) ->
     if facts.mapping is not None and facts.mapping.has_one_id:
         # The kernel does not let go of groups there, and all groups but one have no id.
         process["user"]["keepGroups"] = True
+    groups = container.host.isolation.group_add
+    if groups:
+        process["user"]["groups"] = list(groups)
+    if rlimits := confinement.rlimits_of(container.host.isolation):
+        process["rlimits"] = rlimits
     if container.host.oom_score_adj:
         process["oomScoreAdj"] = container.host.oom_score_adj
     return process
@@ -151,33 +177,7 @@ def check_cgroup(container: Container, facts: HostFacts) -> None:
 
 
 def _capabilities(container: Container, facts: HostFacts) -> list[str]:
-    host = container.host
-    is_rootless = facts.mapping is not None
-    return defaults.effective_capabilities(host.cap_add, host.cap_drop, is_rootless=is_rootless)
-
-
-class _Options(NamedTuple):
-    has_seccomp: bool
-    no_new_privileges: bool
-
-
-def _security_options(options: tuple[str, ...]) -> _Options:
-    has_seccomp = True
-    no_new_privileges = False
-    for option in options:
-        key, _, value = option.replace(":", "=", 1).partition("=")
-        if key == "no-new-privileges":
-            no_new_privileges = value in ("", "true")
-        elif (key, value) == ("seccomp", "unconfined"):
-            has_seccomp = False
-        elif key == "seccomp" or (key, value) == ("systempaths", "unconfined"):
-            raise Unsupported(f'the security option "{key}={value[:40]}" is not supported yet')
-        elif key in ("apparmor", "label"):
-            if value not in ("unconfined", "disable"):
-                raise Unsupported(f'the security option "{option[:40]}" is not supported yet')
-        else:
-            raise InvalidArgument(f'invalid --security-opt 2: "{option[:100]}"')
-    return _Options(has_seccomp, no_new_privileges)
+    return confinement.capabilities_of(container, is_rootless=facts.mapping is not None)
 
 
 def _managed_mounts(facts: HostFacts) -> list[Mount]:

@@ -19,7 +19,9 @@ from dockerlab.engine.attach import describe
 from dockerlab.engine.attachment import AttachRequest
 from dockerlab.engine.container import Container, HostConfig
 from dockerlab.engine.folders import ContainerFolder
+from dockerlab.engine.hostdevices import find_devices
 from dockerlab.engine.launching import Launching
+from dockerlab.engine.sharing import Donor, short_hostname
 from dockerlab.engine.spawner import Spawner, socketpair
 from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT, HostFacts
 from dockerlab.engine.task import Message, Task, start_failure
@@ -30,6 +32,7 @@ from dockerlab.runtime.usernamespace import Mapping
 
 __all__ = ["Starter"]
 
+_MANAGED_FILES = ("hostname", "hosts", "resolv.conf")
 _HOSTS = """\
 127.0.0.1\tlocalhost
 ::1\tlocalhost ip6-localhost ip6-loopback
@@ -59,9 +62,16 @@ class Starter:
     mapping: Mapping | None = None
     cgroup_parent: str = DEFAULT_CGROUP_PARENT
 
-    def facts(self, container: Container, files: dict[str, str] | None = None) -> HostFacts:
+    def facts(
+        self,
+        container: Container,
+        files: dict[str, str] | None = None,
+        donors: dict[str, Donor] | None = None,
+    ) -> HostFacts:
         """Return what the spec of a container, or of an exec in it, depends on."""
-        return HostFacts(_hostname(container), files or {}, self.mapping, self.cgroup_parent)
+        return HostFacts(
+            short_hostname(container), files or {}, self.mapping, self.cgroup_parent, donors or {}
+        )
 
     def settle(self, host: HostConfig) -> HostConfig:
         """Return the config with this host's default where it asks for one."""
@@ -81,6 +91,7 @@ class Starter:
         folder: ContainerFolder,
         waiting: Sequence[tuple[AttachRequest, socket.socket]],
         stopwatch: Stopwatch,
+        donors: dict[str, Donor],
     ) -> tuple[Task, Message]:
         """Start the container's process; returns when it has been executed.
 
@@ -89,6 +100,8 @@ class Starter:
         waiting : sequence
             Connections to join to its streams; they are closed here in every case, the monitor has
             its own descriptors of them.
+        donors : dict
+            Who gives which kind of namespace; closed here in every case.
 
         Returns
         -------
@@ -104,14 +117,20 @@ class Starter:
         with ExitStack() as descriptors:
             for _, connection in waiting:
                 descriptors.callback(connection.close)
+            for donor in donors.values():
+                descriptors.callback(donor.close)
             await self.launching.prepare(container, folder, stopwatch)
-            self._write_bundle(container, folder)
+            self._write_bundle(container, folder, donors)
             ours, theirs = socketpair()
             descriptors.callback(theirs.close)
             task = Task(ours, folder.exit_file, _first_byte(stopwatch))
             fds = [theirs.fileno(), *(connection.fileno() for _, connection in waiting)]
             requests = [describe(request) for request, _ in waiting]
-            self.spawner.submit("monitor", self._monitor_args(container, folder, requests), fds)
+            args = self._monitor_args(container, folder, requests)
+            given = {kind: donor for kind, donor in donors.items() if not donor.is_host}
+            args["donors"] = list(given)
+            fds += [donor.descriptor for donor in given.values()]
+            self.spawner.submit("monitor", args, fds)
         message = await task.started
         if message["type"] == "failed":
             task.close()
@@ -123,11 +142,17 @@ class Starter:
         """Delete a folder of a container; as root of the container's ids, so in the zygote."""
         self.spawner.submit("remove_tree", {"root": str(trash.parent), "path": str(trash)})
 
-    def _write_bundle(self, container: Container, folder: ContainerFolder) -> None:
+    def _write_bundle(
+        self, container: Container, folder: ContainerFolder, donors: dict[str, Donor]
+    ) -> None:
         """Write what the runtime reads, and take an older run's exit record away."""
         folder.exit_file.unlink(missing_ok=True)
-        files = _write_managed_files(container, folder)
-        spec = self.launching.spec(container, self.facts(container, files))
+        giver = donors.get("network")
+        files = _write_managed_files(container, folder, giver.container if giver else None)
+        facts = self.facts(container, files, donors)
+        if container.host.isolation.privileged or container.host.isolation.devices:
+            facts = facts._replace(devices=find_devices(container.host.isolation))
+        spec = self.launching.spec(container, facts)
         seccomp = spec["linux"].get("seccomp")
         if seccomp is not None:
             (folder.path / "seccomp.bpf").write_bytes(_program(json.dumps(seccomp)))
@@ -156,23 +181,24 @@ def _write_spec(spec: Spec, folder: ContainerFolder) -> None:
     (folder.path / "config.json").write_text(json.dumps(spec))
 
 
-def _hostname(container: Container) -> str:
-    if container.host.network_mode == "host":
-        return os.uname().nodename
-    return container.id[:12]
+def _write_managed_files(
+    container: Container, folder: ContainerFolder, giver: Container | None
+) -> dict[str, str]:
+    """Write the three files that Docker manages in every container; return path -> file.
 
-
-def _write_managed_files(container: Container, folder: ContainerFolder) -> dict[str, str]:
-    """Write the three files that Docker manages in every container; return path -> file."""
-    hostname = container.config.hostname or _hostname(container)
+    Parameters
+    ----------
+    giver : Container, optional
+        Whose network it is on; then the files are the other's own.
+    """
+    if giver is not None:
+        path = folder.path.parent / giver.id
+        return {f"/etc/{name}": str(path / name) for name in _MANAGED_FILES}
+    hostname = container.config.hostname or short_hostname(container)
     resolv = ""
     if container.host.network_mode == "host":
         resolv = Path("/etc/resolv.conf").read_text(encoding="utf-8", errors="replace")
-    contents = {
-        "hostname": f"{hostname}\n",
-        "hosts": _HOSTS,
-        "resolv.conf": resolv,
-    }
+    contents = dict(zip(_MANAGED_FILES, (f"{hostname}\n", _HOSTS, resolv), strict=True))
     for name, text in contents.items():
         path = folder.path / name
         path.write_text(text, encoding="utf-8")

@@ -113,6 +113,7 @@ class Task:
         # What the monitor says of its own accord: "oom", "thawed".
         self.on_notice: Callable[[Message], None] = _ignore
         self.exec_messages: dict[str, Callable[[Message], None]] = {}
+        self._shares: list[asyncio.Future[int]] = []
         loop.add_reader(connection, self._readable)
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
@@ -128,6 +129,19 @@ class Task:
         except OSError as exc:
             raise Conflict("the container is not running") from exc
 
+    async def share(self) -> int:
+        """Return a pidfd of the container's first process, from its parent; the caller closes.
+
+        Raises
+        ------
+        Conflict
+            The container has ended.
+        """
+        share: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._shares.append(share)
+        self.send({"type": "share"})
+        return await share
+
     def close(self) -> None:
         """Let go of the monitor, which goes on."""
         if self._connection.fileno() != -1:
@@ -140,15 +154,21 @@ class Task:
     def _readable(self) -> None:
         while True:
             try:
-                data = self._connection.recv(MAX_MESSAGE_BYTES)
+                data, fds, _, _ = socket.recv_fds(
+                    self._connection, MAX_MESSAGE_BYTES, 1, socket.MSG_CMSG_CLOEXEC
+                )
             except BlockingIOError:
                 return
             except OSError:
-                data = b""
+                data, fds = b"", []
             if not data:
                 self._lost()
                 return
-            self._handle(json.loads(data))
+            message = json.loads(data)
+            if message["type"] == "shared":
+                self._heard_share(fds)
+            else:
+                self._handle(message)
 
     def _handle(self, message: Message) -> None:
         handle = {
@@ -185,6 +205,16 @@ class Task:
     def _heard_output(self, message: Message) -> None:
         self._on_output(float(message["monotonic_s"]))
 
+    def _heard_share(self, fds: list[int]) -> None:
+        share = self._shares.pop(0)
+        if share.done():  # Who asked has gone.
+            for fd in fds:
+                os.close(fd)
+        elif fds:
+            share.set_result(fds[0])
+        else:
+            share.set_exception(Conflict("the container is not running"))
+
     def _watch(self, pid: int) -> None:
         self.pid = pid
         # A number may be given to another process; a descriptor cannot (pidfd_open(2)).
@@ -207,6 +237,9 @@ class Task:
             self.state.cancel()
         if not self.exited.done():
             self.exited.set_result(record or _unknown_exit())
+        for share in self._shares:
+            if not share.done():
+                share.set_exception(Conflict("the container is not running"))
         self.gone.set()
         self.close()
 

@@ -120,7 +120,7 @@ class Traced:
 
 def _lacking(container: Container, facts: HostFacts) -> Iterator[str]:
     """Yield what the container asks for and does not get."""
-    host = container.host
+    host, isolation = container.host, container.host.isolation
     if host.network_mode != HOST:
         yield f'the network "{host.network_mode}" (there is "{HOST}" alone)'
     options = {
@@ -133,6 +133,16 @@ def _lacking(container: Container, facts: HostFacts) -> Iterator[str]:
         "--read-only": host.readonly_rootfs,
         "--cap-add": host.cap_add,
         "--cap-drop": host.cap_drop,
+        "--privileged": isolation.privileged,
+        "--pid": isolation.pid_mode not in ("", HOST),
+        "--ipc": isolation.ipc_mode not in ("private", HOST),
+        "--userns": isolation.userns_mode not in ("", HOST),
+        "--device": isolation.devices or isolation.device_cgroup_rules,
+        "--tmpfs": isolation.tmpfs,
+        "--ulimit": isolation.ulimits,
+        "--sysctl": isolation.sysctls,
+        "--group-add": isolation.group_add,
+        "--init": isolation.has_init,
         "--hostname": container.config.hostname not in ("", facts.hostname),
         "a read-only volume": any(bind.is_readonly for bind in host.binds),
         'a ":" in the path of a volume': any(":" in b.source + b.target for b in host.binds),

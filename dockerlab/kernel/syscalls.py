@@ -268,6 +268,13 @@ def sethostname(name: str) -> None:
         _fail(name)
 
 
+def setdomainname(name: str) -> None:
+    """Set the NIS domain name of this UTS namespace. setdomainname(2)."""
+    value = os.fsencode(name)
+    if _LIBC.setdomainname(value, ctypes.c_size_t(len(value))) < 0:
+        _fail(name)
+
+
 def ioctl(fd: int, request: int, argument: int) -> int:
     """Control a device with a number. ioctl(2)."""
     result: int = _LIBC.ioctl(ctypes.c_int(fd), ctypes.c_ulong(request), ctypes.c_long(argument))

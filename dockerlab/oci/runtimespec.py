@@ -20,6 +20,7 @@ __all__ = [
     "Pids",
     "Process",
     "Resources",
+    "Rlimit",
     "Root",
     "Seccomp",
     "Spec",
@@ -37,6 +38,7 @@ class User(TypedDict):
     gid: int
     additionalGids: NotRequired[list[int]]
     umask: NotRequired[int]
+    groups: NotRequired[list[str]]  # ours: more groups, by name or id, of the container's files
     keepGroups: NotRequired[bool]  # ours: a user namespace of one id cannot change its groups
 
 
@@ -231,6 +233,7 @@ class Spec(TypedDict):
     process: Process
     root: Root
     hostname: NotRequired[str]
+    domainname: NotRequired[str]
     mounts: list[Mount]
     linux: Linux
     annotations: NotRequired[dict[str, str]]

@@ -74,10 +74,10 @@ class Connections:
         for sock in list(self._peers.values()):
             self.send(sock, message)
 
-    def send(self, sock: socket.socket, message: dict[str, Any]) -> None:
+    def send(self, sock: socket.socket, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
         """Send a message to one; who does not read its messages is disconnected."""
         try:
-            protocol.send(sock, message)
+            protocol.send(sock, message, fds)
         except OSError:
             self._drop(sock)
 

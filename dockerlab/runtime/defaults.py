@@ -9,7 +9,7 @@ import glob
 from collections.abc import Sequence
 
 from dockerlab.errors import InvalidArgument
-from dockerlab.oci.runtimespec import Device, DeviceRule, Mount, Namespace, Seccomp
+from dockerlab.oci.runtimespec import Device, DeviceRule, Mount, Seccomp
 from dockerlab.runtime import capabilities, profile
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "device_rules",
     "effective_capabilities",
     "masked_paths",
-    "namespaces",
 ]
 
 # The bounding set a80425fb.
@@ -201,24 +200,6 @@ def device_rules() -> list[DeviceRule]:
 def masked_paths() -> list[str]:
     """Return `MASKED_PATHS` and those that this host has: thermal throttling of each CPU."""
     return [*MASKED_PATHS, *sorted(glob.glob("/sys/devices/system/cpu/cpu*/thermal_throttle"))]
-
-
-def namespaces(network: str, *, has_private_cgroup: bool = False) -> list[Namespace]:
-    """Return the namespaces of a container.
-
-    Parameters
-    ----------
-    network : str
-        The network mode: ``host`` shares the host's network, anything else gets an own namespace.
-    has_private_cgroup : bool
-        Docker's default is private with cgroup v2 and the host's with v1.
-    """
-    types = ["mount", "uts", "pid", "ipc"]
-    if network != "host":
-        types.append("network")
-    if has_private_cgroup:
-        types.append("cgroup")
-    return [{"type": each} for each in types]
 
 
 def default_seccomp(bounding: Sequence[str]) -> Seccomp:

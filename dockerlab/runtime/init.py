@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-from dockerlab.kernel import constants, syscalls
-from dockerlab.runtime import mounts, namespaces, protocol, rootfs, terminal, workload
+from dockerlab.kernel import commandline, constants, syscalls
+from dockerlab.runtime import mounts, namespaces, protocol, reaper, rootfs, terminal, workload
 from dockerlab.runtime.protocol import Step, StepFailure
 from dockerlab.runtime.zygote import block_imports, describe
 
@@ -25,6 +25,10 @@ __all__ = ["USER_ANNOTATION", "Init", "report_failure"]
 
 # Docker's `user[:group]`, to be looked up in the container's own files.
 USER_ANNOTATION = "dockerlab.user"
+# Stay as PID 1, over the program.
+INIT_ANNOTATION = "dockerlab.init"
+# Comes with the ipc namespace: memory is shared there by name too.
+_SHM = "/dev/shm"  # noqa: S108 - a place in the container
 
 
 class Init:
@@ -42,6 +46,8 @@ class Init:
         Name and folder of each hierarchy that the container sees (`CgroupTree.visible`).
     install_filter : callable
         Installs the seccomp filter; does nothing without one.
+    donors : dict of str to int
+        Kind of namespace -> pidfd of the process of another container that shares its own.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one process, named at the only call
@@ -55,7 +61,9 @@ class Init:
         join_cgroup: Callable[[], None],
         cgroup_folders: list[list[str]],
         install_filter: Callable[[], None],
+        donors: dict[str, int],
     ) -> None:
+        self._donors = donors
         self._join_cgroup = join_cgroup
         self._cgroup_folders = cgroup_folders
         self._sync = sync
@@ -75,23 +83,34 @@ class Init:
     def _start(self) -> None:
         # As: PID 1 of a new pid namespace, uid 0, full capabilities. Root and all else: the host's.
         syscalls.set_process_name("dl-init")
+        # Before the next step, which makes the file root's.
+        self._adjust_oom_score()
         # Nobody in the container may trace us or open our /proc files before the execve.
         syscalls.set_dumpable(dumpable=False)
         block_imports()
         os.setsid()
         os.umask(0)
-        self._adjust_oom_score()
         with Step("cgroup"):
             # By itself and not by the monitor: the kernel then takes no lock of all processes.
             self._join_cgroup()
+        annotations = self._spec.get("annotations", {})
+        stays = INIT_ANNOTATION in annotations
+        span = commandline.find_span() if stays else (0, 0)
+        provided = {}
         with Step("namespaces"):
-            namespaces.leave(self._spec["linux"].get("namespaces", []))
+            if "ipc" in self._donors:
+                provided[_SHM] = namespaces.borrow_mount(
+                    self._donors["ipc"], _SHM, constants.TMPFS_MAGIC
+                )
+            namespaces.leave(self._spec["linux"].get("namespaces", []), self._donors)
         # As: before, but alone in mount, uts, ipc and network namespaces. Root: still the host's.
         self._set_hostname()
         root_fd = self._mount_root()
         # The overlay is of a user namespace or not, and so is all else.
         plan = mounts.plan_mounts(
-            self._spec, has_borrowed_devices=self._overlay.get("userxattr", False)
+            self._spec,
+            has_borrowed_devices=self._overlay.get("userxattr", False),
+            provided=provided,
         )
         self._perform(plan, root_fd)
         self._perform(mounts.plan_cgroups(self._spec, self._cgroup_folders), root_fd)
@@ -99,19 +118,30 @@ class Init:
         self._enter_root(root_fd)
         # As: before. Root: the container's; of the host only the sync socket and stdio are open.
         os.umask(0o022)
-        user = self._spec.get("annotations", {}).get(USER_ANNOTATION)
-        identity = workload.find_identity(self._process, user)
+        identity = workload.find_identity(self._process, annotations.get(USER_ANNOTATION))
         workload.enter_working_directory(self._process["cwd"])
         connect_stdio(self._stdio, self._slave, identity)
         protocol.send(self._sync, {"type": "executing"})
         workload.become(self._process, identity, self._install_filter)
         # As: the container's user, with its capabilities and its filter.
+        if stays:
+            reaper.stay(lambda: self._execute(identity), self._process["args"], span)
         workload.execute(self._process, identity, self._sync.fileno())
+
+    def _execute(self, identity: workload.Identity) -> None:
+        sync = self._sync
+        report_failure(sync, lambda: workload.execute(self._process, identity, sync.fileno()))
 
     def _adjust_oom_score(self) -> None:
         if "oomScoreAdj" in self._process:
-            with Step("limits", "/proc/self/oom_score_adj"):
-                _write("/proc/self/oom_score_adj", str(self._process["oomScoreAdj"]))
+            path, score = "/proc/self/oom_score_adj", self._process["oomScoreAdj"]
+            with Step("limits", path):
+                try:
+                    _write(path, str(score))
+                except PermissionError as error:
+                    reason = f"--oom-score-adj {score} is below the engine's own, which needs"
+                    reason += " CAP_SYS_RESOURCE on the host; ask for a higher one"
+                    raise StepFailure("limits", error.errno or 0, path, reason) from error
 
     def _set_hostname(self) -> None:
         types = {namespace["type"] for namespace in self._spec["linux"].get("namespaces", [])}
@@ -119,6 +149,9 @@ class Init:
         if "hostname" in self._spec and "uts" in types:
             with Step("hostname"):
                 syscalls.sethostname(self._spec["hostname"])
+        if "domainname" in self._spec and "uts" in types:
+            with Step("hostname"):
+                syscalls.setdomainname(self._spec["domainname"])
 
     def _mount_root(self) -> int:
         with Step("rootfs", self._mount_point):

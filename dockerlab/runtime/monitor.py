@@ -49,9 +49,10 @@ def run(args: dict[str, Any], fds: list[int]) -> None:
     ----------
     args : dict
         ``id, bundle, rootfs, run_dir, log, exit_file, terminal, open_stdin, stdin_once, tty_size,
-        attachments``; with ``proot``, its path, programs are launched by that (`runtime.traced`).
+        attachments``, and ``donors`` where namespaces of other containers are joined; with
+        ``proot``, its path, programs are launched by that (`runtime.traced`).
     fds : list of int
-        The daemon's socket, then one connection for each attachment.
+        The daemon's socket, then one connection for each attachment, one pidfd for each donor.
     """
     # As: uid 0, child of the zygote. Everything is the zygote's: its mount namespace, its log.
     received_s = time.monotonic()
@@ -68,7 +69,10 @@ class Monitor:
 
     def __init__(self, args: dict[str, Any], fds: list[int], received_s: float) -> None:
         self._args = args
-        control, *attachments = fds
+        control, *others = fds
+        attachments = others[: len(args["attachments"])]
+        # pidfds of the containers whose namespaces this one shares, by the kind of namespace.
+        self._donors = dict(zip(args.get("donors", []), others[len(attachments) :], strict=True))
         self._loop = Loop()
         self._connections = Connections(self._loop, args["run_dir"], self._handle)
         self._connections.add(socket.socket(fileno=control))
@@ -121,6 +125,7 @@ class Monitor:
             tree=self._tree,
             cgroup_path=self._cgroup_path,
             program=load_filter(self._args["bundle"], spec),
+            donors=self._donors,
         )
 
     def _make_stdio(self) -> tuple[Stdio, Pipes | None]:
@@ -242,9 +247,7 @@ class Monitor:
             case "exec" if init:
                 self._execs.start(message, fds, init)
             case "kill" if init:
-                init.kill(message["signal"])
-                if message.get("wakes", True):
-                    self._thaw()
+                self._kill(init, message)
             case "watch_memory" if self._tree:
                 self._oom.start(self._tree, self._cgroup_path)
             case "resize" if "exec_id" in message:
@@ -252,16 +255,31 @@ class Monitor:
             case "resize" if init:
                 init.stdio.resize(message["rows"], message["columns"])
             case "state" if init:
-                state = {
-                    "pid": init.pid,
-                    "started_ns": self._started_ns,
-                    "exit_code": init.exit_code,
-                    "oom_killed": self._was_oom_killed(),
-                }
-                self._connections.send(sock, {"type": "state", **state})
+                self._connections.send(sock, self._state(init))
+            case "share":
+                self._connections.send(sock, {"type": "shared"}, self._shared())
             case _:
                 for fd in fds:
                     os.close(fd)
+
+    def _state(self, init: Supervised) -> dict[str, Any]:
+        return {
+            "type": "state",
+            "pid": init.pid,
+            "started_ns": self._started_ns,
+            "exit_code": init.exit_code,
+            "oom_killed": self._was_oom_killed(),
+        }
+
+    def _shared(self) -> tuple[int, ...]:
+        """Return a pidfd of the first process, while it runs."""
+        init = self._init
+        return (init.pidfd,) if init is not None and init.is_running else ()
+
+    def _kill(self, init: Supervised, message: dict[str, Any]) -> None:
+        init.kill(message["signal"])
+        if message.get("wakes", True):
+            self._thaw()
 
     def _thaw(self) -> None:
         """Let a paused container run, so that it can act on a signal."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from dockerlab.kernel import constants
 from dockerlab.runtime import rootfs
-from dockerlab.runtime.inside import Held, make_directory, make_file
+from dockerlab.runtime.inside import Held, make_directory, make_file, open_path
 from dockerlab.runtime.protocol import StepFailure
 
 TYPE_CHECKING = False
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
             """Do it, inside the root that `root_fd` has open."""
 
 
-__all__ = ["Bind", "CgroupFolders", "Filesystem", "parse_options", "plan_mounts"]
+__all__ = ["Attach", "Bind", "CgroupFolders", "Filesystem", "parse_options", "plan_mounts"]
 
 # Options of mount(8) that are attributes of the mount: what to set, what to clear. mount_setattr(2)
 _ATTRIBUTES = {
@@ -51,7 +52,9 @@ _ATTRIBUTES = {
     "noatime": (constants.MOUNT_ATTR_NOATIME, constants.MOUNT_ATTR_ATIME),
     "relatime": (constants.MOUNT_ATTR_RELATIME, constants.MOUNT_ATTR_ATIME),
     "strictatime": (constants.MOUNT_ATTR_STRICTATIME, constants.MOUNT_ATTR_ATIME),
+    "atime": (constants.MOUNT_ATTR_RELATIME, constants.MOUNT_ATTR_ATIME),
     "nodiratime": (constants.MOUNT_ATTR_NODIRATIME, 0),
+    "diratime": (0, constants.MOUNT_ATTR_NODIRATIME),
 }
 _PROPAGATIONS = {
     "private": constants.MS_PRIVATE,
@@ -128,6 +131,9 @@ class Filesystem:
         """Make the file system and attach it; the mount point is made where it is missing."""
         follow = self.path not in _NEVER_A_LINK
         try:
+            options = self._options
+            if self._kind == "tmpfs" and not any(each.startswith("mode=") for each in options.data):
+                options = self._like_what_is_there(kernel, root_fd)
             target = make_directory(kernel, root_fd, self.path, follow=follow)
         except OSError as error:
             if error.errno == errno.ELOOP and not follow:
@@ -136,9 +142,22 @@ class Filesystem:
             raise
         with (
             Held(kernel, target) as target_fd,
-            Held(kernel, new_filesystem(kernel, self._kind, self._source, self._options)) as made,
+            Held(kernel, new_filesystem(kernel, self._kind, self._source, options)) as made,
         ):
             kernel.move_mount(made, target_fd)
+
+    def _like_what_is_there(self, kernel: Kernel, root_fd: int) -> Options:
+        """Return the options with the mode of the folder that will be covered, as runc does it."""
+        try:
+            fd = open_path(kernel, root_fd, self.path)
+        except FileNotFoundError:
+            return self._options
+        with Held(kernel, fd):
+            mode = stat.S_IMODE(kernel.fstat(fd).st_mode)
+        options = Options()
+        options.set_, options.clear = self._options.set_, self._options.clear
+        options.data = [*self._options.data, f"mode={mode:o}"]
+        return options
 
 
 def new_filesystem(kernel: Kernel, kind: str, source: str, options: Options) -> int:
@@ -183,6 +202,29 @@ class Bind:
                 kernel.move_mount(tree_fd, target_fd)
 
 
+class Attach:
+    """A mount that somebody has given us as a descriptor."""
+
+    step = "mount"
+
+    def __init__(self, path: str, mount_fd: int) -> None:
+        self.path = path
+        self._mount_fd = mount_fd
+
+    def describe(self) -> str:
+        """Return the step as a line of text."""
+        return f"attach what was given on {self.path}"
+
+    def perform(self, kernel: Kernel, root_fd: int) -> None:
+        """Attach it; the descriptor is closed."""
+        with (
+            Held(kernel, self._mount_fd) as mount_fd,
+            Held(kernel, make_directory(kernel, root_fd, self.path)) as target_fd,
+        ):
+            kernel.mount_setattr(mount_fd, 0, 0, constants.MS_PRIVATE, recursive=False)
+            kernel.move_mount(mount_fd, target_fd)
+
+
 class CgroupFolders:
     """The container's own cgroup folders, as it sees them: one, or one for each hierarchy.
 
@@ -218,13 +260,17 @@ class CgroupFolders:
             kernel.mount_setattr(here, options.set_, options.clear, 0, recursive=False)
 
 
-def plan_mounts(spec: Spec, *, has_borrowed_devices: bool = False) -> list[Operation]:
+def plan_mounts(
+    spec: Spec, *, has_borrowed_devices: bool = False, provided: dict[str, int] | None = None
+) -> list[Operation]:
     """Return everything that is to be mounted, made and masked inside the root, in order.
 
     Parameters
     ----------
     has_borrowed_devices : bool
         Device nodes are the host's, for in a user namespace none may be made.
+    provided : dict of str to int, optional
+        Destination -> a mount that is there already, taken in place of what the spec says.
 
     Not in it: the cgroup folders, which exist only when the monitor has made them
     (`plan_cgroups`), and the root itself (`rootfs.mount_overlay`).
@@ -233,6 +279,9 @@ def plan_mounts(spec: Spec, *, has_borrowed_devices: bool = False) -> list[Opera
     plan: list[Operation] = []
     for mount in spec["mounts"]:
         if mount["type"] == "cgroup":
+            continue
+        if provided and mount["destination"] in provided:
+            plan.append(Attach(mount["destination"], provided[mount["destination"]]))
             continue
         plan.append(_plan_mount(mount))
         if mount["destination"] == "/dev":

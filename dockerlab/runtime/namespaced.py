@@ -84,9 +84,12 @@ class Namespaced:
         Where the container's cgroup is; None when it has none.
     program : bytes or None
         The seccomp filter.
+    donors : dict
+        pidfds of the containers whose namespaces this one shares, by the kind of namespace; closed
+        when the first process has them.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what its processes get, named at the only call
         self,
         loop: Loop,
         args: dict[str, Any],
@@ -95,6 +98,7 @@ class Namespaced:
         tree: CgroupTree | None,
         cgroup_path: str,
         program: bytes | None,
+        donors: dict[str, int],
     ) -> None:
         self._loop = loop
         self._args = args
@@ -103,6 +107,7 @@ class Namespaced:
         self._tree = tree
         self._cgroup_path = cgroup_path
         self._program = program
+        self._donors = donors
 
     def launch_first(self, stdio: Stdio, streams: list[int], observer: Observer) -> Supervised:
         """Fork init, PID 1 of a new pid namespace."""
@@ -116,11 +121,14 @@ class Namespaced:
             join_cgroup=self._join_cgroup,
             cgroup_folders=self._tree.visible(self._cgroup_path) if self._tree else [],
             install_filter=self._install_filter,
+            donors=self._donors,
         )
         with Step("fork"):
-            namespaces.leave_pid(self._namespaces)
+            namespaces.leave_pid(self._namespaces, self._donors)
             pid = fork(init.run)
         theirs.close()
+        for donor in self._donors.values():
+            os.close(donor)
         return Supervised(self._loop, pid, sync, stdio, observer)
 
     def launch_additional(

@@ -6,6 +6,7 @@ the monitor, for it is a process's children that are in the new one. See namespa
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -16,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dockerlab.oci.runtimespec import Namespace
 
-__all__ = ["bring_loopback_up", "join", "leave", "leave_pid"]
+__all__ = ["borrow_mount", "bring_loopback_up", "join", "leave", "leave_pid"]
 
 _FLAGS = {
     # The cgroup that this process is in becomes the root of what it sees; cgroup_namespaces(7).
@@ -28,18 +29,26 @@ _FLAGS = {
 }
 
 
-def leave_pid(namespaces: list[Namespace]) -> None:
-    """Have the next child be PID 1 of a new pid namespace, or a member of the one with a path."""
+def leave_pid(namespaces: list[Namespace], donors: dict[str, int]) -> None:
+    """Have the next child be PID 1 of a new pid namespace, or a member of another's.
+
+    Parameters
+    ----------
+    donors : dict of str to int
+        Kind of namespace -> pidfd of the process whose one is joined, before any path.
+    """
     for namespace in namespaces:
         if namespace["type"] == "pid":
-            if "path" in namespace:
+            if "pid" in donors:
+                syscalls.setns(donors["pid"], constants.CLONE_NEWPID)
+            elif "path" in namespace:
                 _join_path(namespace["path"], constants.CLONE_NEWPID)
             else:
                 syscalls.unshare(constants.CLONE_NEWPID)
 
 
-def leave(namespaces: list[Namespace]) -> None:
-    """Enter new cgroup, mount, uts, ipc and network namespaces, or those that have a path.
+def leave(namespaces: list[Namespace], donors: dict[str, int]) -> None:
+    """Enter new cgroup, mount, uts, ipc and network namespaces, or those of donors and paths.
 
     Notes
     -----
@@ -49,7 +58,9 @@ def leave(namespaces: list[Namespace]) -> None:
     # Paths are the host's: all are opened and joined before the mount namespace changes.
     for namespace in namespaces:
         flag = _FLAGS.get(namespace["type"], 0)
-        if "path" in namespace and flag:
+        if namespace["type"] in donors and flag:
+            syscalls.setns(donors[namespace["type"]], flag)
+        elif "path" in namespace and flag:
             _join_path(namespace["path"], flag)
         else:
             flags |= flag
@@ -70,6 +81,43 @@ def join(pidfd: int, namespaces: list[Namespace]) -> None:
     for namespace in namespaces:
         flags |= _FLAGS.get(namespace["type"], 0)
     syscalls.setns(pidfd, flags)
+
+
+def borrow_mount(pidfd: int, path: str, magic: int) -> int:
+    """Return a copy of what is mounted at `path` for another process; the caller closes.
+
+    The path is resolved in the other's mount namespace, with its root and without following any
+    link, and this process comes back to its own root afterwards.
+
+    Parameters
+    ----------
+    magic : int
+        The type of file system that it must be, as in statfs(2).
+
+    Raises
+    ------
+    OSError
+        It is not there, or is not what it should be.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    own, root = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC), os.open("/", flags)
+    try:
+        syscalls.setns(pidfd, constants.CLONE_NEWNS)
+        resolve = constants.RESOLVE_NO_SYMLINKS | constants.RESOLVE_NO_MAGICLINKS
+        found = syscalls.openat2(constants.AT_FDCWD, path, os.O_PATH, resolve)
+        try:
+            if syscalls.filesystem_type(found) != magic:
+                raise OSError(errno.EINVAL, "not the file system that it should be", path)
+            return syscalls.open_tree(found, "", constants.OPEN_TREE_CLONE)
+        finally:
+            os.close(found)
+            syscalls.setns(own, constants.CLONE_NEWNS)
+            os.fchdir(root)
+            os.chroot(".")
+            os.chdir("/")
+    finally:
+        os.close(own)
+        os.close(root)
 
 
 def bring_loopback_up() -> None:

@@ -30,6 +30,8 @@ One JSON object a datagram on a SEQPACKET socket, descriptors beside it (SCM_RIG
     resize          -->    {"type": "resize", "rows", "columns", "exec_id"?}
     state           -->    {"type": "state"}
                     <--    {"type": "state", "pid", "started_ns", "exit_code", "oom_killed"}
+    share           -->    {"type": "share"}
+                    <--    {"type": "shared"} [+ a pidfd of the first process, while it runs]
     exec [+ fds]    -->    {"type": "exec", "exec_id", "process", "terminal", "open_stdin", …}
                     <--    {"type": "exec_started", "exec_id", "pid"}
                     <--    {"type": "exec_failed", "exec_id", "step", "errno", "path", "message"}

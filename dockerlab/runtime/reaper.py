@@ -1,129 +1,106 @@
-"""What a monitor is without a pid namespace: the parent of every orphan, and who ends them all.
+"""PID 1 over a program (``docker run --init``): it hands on signals, reaps orphans, ends with it.
 
-A subreaper gets the children whose parents have ended (prctl(2)); nobody else would wait for them,
-and by them it finds what is left of its container. Import-light.
+What tini does in Docker. A program of the host's inside the container, or one of the container's as
+PID 1, would be a way in or a way out; so it is the first process itself that stays, as it is after
+the pivot: the container's user, capabilities and filter, no import possible, not dumpable, so that
+nobody inside can trace it or open its files without CAP_SYS_PTRACE, and then finds the sealed copy
+of the interpreter.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import time
 
-from dockerlab.kernel import privileges
-from dockerlab.runtime.loop import READABLE
+from dockerlab.kernel import commandline, syscalls
+from dockerlab.runtime.zygote import run_child
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from typing import NoReturn
 
-    from dockerlab.runtime.loop import Loop
+__all__ = ["stay"]
 
-    Ended = Callable[[int], None]
+# About this process itself, or never another's to have.
+_NOT_HANDED_ON = frozenset(
+    {
+        signal.SIGCHLD,
+        signal.SIGFPE,
+        signal.SIGILL,
+        signal.SIGSEGV,
+        signal.SIGBUS,
+        signal.SIGABRT,
+        signal.SIGTRAP,
+        signal.SIGSYS,
+        signal.SIGTTIN,
+        signal.SIGTTOU,
+    }
+)
+_NAME = "docker-init"
 
-__all__ = ["Reaper"]
 
-_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-_PATIENCE_S = 2.0
-_PAUSE_S = 0.001
-
-
-class Reaper:
-    """Waits for all children of this process.
+def stay(execute: Callable[[], None], args: list[str], span: tuple[int, int]) -> NoReturn:
+    """Fork the program and be its supervisor until its end; the exit code is the program's.
 
     Parameters
     ----------
-    before_each : callable
-        Called between the end of a child and the wait for it: the last moment to learn who it is.
+    execute : callable
+        Executes the program, in the child; reports why when it cannot.
+    args : list of str
+        The program's, shown behind our name as Docker's are.
+    span : tuple of int
+        `commandline.find_span`, found before the pivot.
     """
+    waited = signal.valid_signals()
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(ignored, signal.SIG_DFL)
+    syscalls.set_process_name(_NAME)
+    # Before the program can look: what it replaces are paths of the host.
+    commandline.show(span, [f"/sbin/{_NAME}", "--", *args])
+    # Blocked before the fork: none may come while nobody waits for it.
+    signal.pthread_sigmask(signal.SIG_SETMASK, waited)
+    pid = os.fork()
+    if pid == 0:
+        run_child(lambda: _begin(execute))
+    # The last copies of what the program must not have, and of what says that it was executed.
+    syscalls.close_range(3)
+    while True:
+        number = signal.sigwait(waited)
+        if number == signal.SIGCHLD:
+            status = _reap(pid)
+            if status is not None:
+                os._exit(status)
+        elif number not in _NOT_HANDED_ON:
+            _hand_on(pid, number)
 
-    def __init__(self, loop: Loop, before_each: Callable[[], None]) -> None:
-        self._before_each = before_each
-        self._watched: dict[int, Ended] = {}
-        privileges.prctl(_PR_SET_CHILD_SUBREAPER, 1)
-        self._pipe, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(writing)
-        signal.signal(signal.SIGCHLD, _note)
-        loop.watch(self._pipe, READABLE, lambda _: self._woken())
 
-    def watch(self, pid: int, on_end: Ended) -> None:
-        """Call `on_end` with the wait status of a child, once."""
-        self._watched[pid] = on_end
+def _begin(execute: Callable[[], None]) -> None:
+    # A process group of its own, in the foreground: what a terminal sends goes to the program.
+    os.setpgid(0, 0)
+    if os.isatty(0):
+        os.tcsetpgrp(0, os.getpid())
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    execute()
 
-    def reap(self) -> None:
-        """Wait for every child that has ended."""
-        while True:
-            try:
-                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if ended is None:
-                return
-            self._before_each()
-            _, status = os.waitpid(ended.si_pid, 0)
-            on_end = self._watched.pop(ended.si_pid, None)
-            if on_end is not None:
-                on_end(status)
 
-    def end_all(self, tracers: set[int]) -> None:
-        """Kill whatever descends from this process, and wait until it has ended.
-
-        Parameters
-        ----------
-        tracers : set of int
-            To be left alone: they end with the last that they trace.
-        """
-        deadline_s = time.monotonic() + _PATIENCE_S
-        while living := [pid for pid in _descendants(os.getpid()) if pid not in tracers]:
-            for pid in living:
-                _kill(pid)
-            if time.monotonic() > deadline_s:
-                return  # Stuck in the kernel, perhaps: it dies as soon as it can.
-            time.sleep(_PAUSE_S)
-
-    def _woken(self) -> None:
+def _reap(program: int) -> int | None:
+    """Reap whoever has ended; return the exit code if that was the program."""
+    code = None
+    while True:
         try:
-            os.read(self._pipe, 4096)
-        except BlockingIOError:
-            return
-        self.reap()
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return code
+        if pid == 0:
+            return code
+        if pid == program:
+            code = os.waitstatus_to_exitcode(status)
+            code = code if code >= 0 else 128 - code
 
 
-def _note(_number: int, _frame: object) -> None:
-    """Do nothing: the wakeup descriptor does it."""
-
-
-def _kill(pid: int) -> None:
+def _hand_on(pid: int, number: int) -> None:
     try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-def _descendants(top: int) -> Iterator[int]:
-    """Yield all that live, parents first; proc_pid_task(5), "children"."""
-    waiting = [top]
-    while waiting:
-        for pid in _children(waiting.pop()):
-            waiting.append(pid)
-            if _lives(pid):
-                yield pid
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
-                found += map(int, file.read().split())
+        os.kill(pid, number)
     except OSError:
-        return found
-    return found
-
-
-def _lives(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
-    except OSError:
-        return False
+        return  # It has another user now, or is gone: a signal more or less ends nobody here.

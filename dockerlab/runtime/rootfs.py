@@ -48,6 +48,8 @@ _NULL_DEVICE = os.makedev(1, 3)
 _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR})
 _DEFAULT_DEVICE_MODE = 0o666
 _DEVICE_KINDS = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
+# Not every kernel has it, and where it is missing neither runc nor Docker makes the link.
+_CORE = "/proc/kcore"
 # config-linux.md#default-devices, and Docker's /dev/core.
 _LINKS = (
     ("fd", "/proc/self/fd"),
@@ -55,7 +57,7 @@ _LINKS = (
     ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"),
     ("ptmx", "pts/ptmx"),
-    ("core", "/proc/kcore"),
+    ("core", _CORE),
 )
 # Read-only and empty: what a masked directory shows.
 _MASK_ATTRIBUTES = (
@@ -149,10 +151,8 @@ class Devices:
 
     def describe(self) -> str:
         """Return the step as a line of text."""
-        count, links = len(self._devices), f"{len(_LINKS)} links in /dev"
-        if self._are_borrowed:
-            return f"borrow {count} nodes and make {links}"
-        return f"make {count} nodes and {links}"
+        verb = "borrow" if self._are_borrowed else "make"
+        return f"{verb} {len(self._devices)} nodes in /dev, and make the usual links"
 
     def perform(self, kernel: Kernel, root_fd: int) -> None:
         """Make them; the nodes are the host's own, bound, where none may be made."""
@@ -161,7 +161,8 @@ class Devices:
             provide(kernel, root_fd, device)
         with Held(kernel, open_path(kernel, root_fd, self.path, follow=False)) as dev_fd:
             for name, text in _LINKS:
-                kernel.symlinkat(text, dev_fd, name)
+                if text != _CORE or _is_there(kernel, root_fd, text):
+                    kernel.symlinkat(text, dev_fd, name)
 
     def _make_node(self, kernel: Kernel, root_fd: int, device: Device) -> None:
         parent, name = os.path.split(os.path.normpath(device["path"]))
@@ -169,7 +170,11 @@ class Devices:
         number = os.makedev(device.get("major", 0), device.get("minor", 0))
         uid, gid = device.get("uid", 0), device.get("gid", 0)
         with Held(kernel, make_directory(kernel, root_fd, parent)) as parent_fd:
-            kernel.mknodat(parent_fd, name, mode, number)
+            try:
+                kernel.mknodat(parent_fd, name, mode, number)
+            except FileExistsError:
+                if not _is_device(kernel, parent_fd, name, stat.S_IFMT(mode), number):
+                    raise
             if uid or gid:
                 kernel.chownat(parent_fd, name, uid, gid)
 
@@ -253,6 +258,14 @@ class MaskedPath:
                 kernel.move_mount(mount_fd, target_fd)
 
 
+def _is_device(kernel: Kernel, parent_fd: int, name: str, kind: int, number: int) -> bool:
+    """Tell whether the device is there already: outside /dev it is, from the second start on."""
+    fd = open_path(kernel, parent_fd, name, follow=False)
+    with Held(kernel, fd):
+        found = kernel.fstat(fd)
+    return stat.S_IFMT(found.st_mode) == kind and found.st_rdev == number
+
+
 def _open_if_there(kernel: Kernel, root_fd: int, path: str) -> int | None:
     try:
         return open_path(kernel, root_fd, path)
@@ -260,6 +273,13 @@ def _open_if_there(kernel: Kernel, root_fd: int, path: str) -> int | None:
         if error.errno in _MISSING:
             return None
         raise
+
+
+def _is_there(kernel: Kernel, root_fd: int, path: str) -> bool:
+    fd = _open_if_there(kernel, root_fd, path)
+    if fd is not None:
+        kernel.close(fd)
+    return fd is not None
 
 
 def _empty_directory(kernel: Kernel, _root_fd: int) -> int:

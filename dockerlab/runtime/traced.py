@@ -18,7 +18,7 @@ from dockerlab.runtime import protocol, starter
 from dockerlab.runtime.init import USER_ANNOTATION
 from dockerlab.runtime.prootstart import Folders, ProotStart
 from dockerlab.runtime.protocol import Step, StepFailure
-from dockerlab.runtime.reaper import Reaper
+from dockerlab.runtime.subreaper import Subreaper
 from dockerlab.runtime.supervised import Supervised, fork
 
 TYPE_CHECKING = False
@@ -58,7 +58,7 @@ class Traced:
         )
         self._starting: list[_TracedProcess] = []
         self._tracers: set[int] = set()
-        self._reaper = Reaper(loop, self._hear_all)
+        self._reaper = Subreaper(loop, self._hear_all)
 
     def launch_first(self, stdio: Stdio, streams: list[int], observer: Observer) -> Supervised:
         """Fork PRoot for the container's first process, with whose end all others end."""

@@ -82,9 +82,11 @@ def find_identity(process: Process, user: str | None, root_fd: int = -1) -> Iden
     if user is None:
         return Identity(wanted["uid"], wanted["gid"], extra, "")
     try:
+        group_file = _read_user_file("etc/group", root_fd)
         uid, gid, groups, home = users.resolve_user(
-            user, _read_user_file("etc/passwd", root_fd), _read_user_file("etc/group", root_fd)
+            user, _read_user_file("etc/passwd", root_fd), group_file
         )
+        extra = [*extra, *users.resolve_groups(wanted.get("groups", []), group_file)]
     except users.UnresolvedUser as error:
         raise StepFailure("user", errno.ENOENT, user, str(error)) from error
     # The primary group among the others, as in Docker: a file that shuts its group out would else
@@ -141,7 +143,7 @@ def become(process: Process, identity: Identity, install_filter: Callable[[], No
         install_filter()
     with Step("user"):
         if not process["user"].get("keepGroups", False):
-            os.setgroups(identity.groups)
+            _set_groups(identity)
         _set_ids(identity)
     with Step("capabilities"):
         if "capabilities" in process:
@@ -149,6 +151,18 @@ def become(process: Process, identity: Identity, install_filter: Callable[[], No
     if has_no_new_privileges:
         install_filter()
     os.umask(process["user"].get("umask", _UMASK))
+
+
+def _set_groups(identity: Identity) -> None:
+    try:
+        os.setgroups(identity.groups)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        groups = ",".join(map(str, identity.groups))
+        reason = "not all have an id in this engine's user namespace; larger ranges in /etc/subgid"
+        text = f'groups "{groups}": {reason} would give them one'
+        raise StepFailure("user", errno.EINVAL, groups, text) from error
 
 
 def _set_ids(identity: Identity) -> None:

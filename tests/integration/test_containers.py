@@ -246,7 +246,7 @@ def test_exec_needs_a_running_container(client: docker.DockerClient) -> None:
 
 
 def test_options_that_are_not_there_yet_are_refused_by_name(client: docker.DockerClient) -> None:
-    with pytest.raises(APIError, match="--privileged") as refused:
-        _create(client, "true", privileged=True)
+    with pytest.raises(APIError, match="--dns") as refused:
+        _create(client, "true", dns=["1.1.1.1"])
 
     assert refused.value.status_code == 501

@@ -331,7 +331,9 @@ def _make_spec(box_id: str, argv: list[str]) -> Message:
         "mounts": defaults.default_mounts(1 << 26),
         "annotations": {"dockerlab.user": ""},
         "linux": {
-            "namespaces": defaults.namespaces("none", has_private_cgroup=True),
+            "namespaces": [
+                {"type": each} for each in ("mount", "uts", "pid", "ipc", "network", "cgroup")
+            ],
             "devices": defaults.default_devices(),
             "cgroupsPath": f"/dockerlab/{box_id}",
             "resources": {"devices": defaults.device_rules()},

@@ -53,8 +53,22 @@ WORKER = {"hashlib", "zlib", "isal", "zstandard"}
 KERNEL = {"__future__", "array", "ctypes", "errno", "os", "signal", "socket", "struct", "sys"}
 
 # The records that routes and shapes share with the engine; its keepers come through Protocols.
-RECORDS = {"attachment", "container", "event", "exec", "image", "log", "registry", "system"}
-RECORDS |= {"changes", "usage"}
+RECORDS = {
+    "archive",
+    "attachment",
+    "changes",
+    "container",
+    "event",
+    "exec",
+    "image",
+    "isolation",
+    "log",
+    "mount",
+    "registry",
+    "system",
+    "usage",
+    "volume",
+}
 
 MUTATORS = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"}
 MUTATORS |= {"setdefault", "update"}

@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from dockerlab.daemon.shapes.binds import mount_points, volume_strings
+from dockerlab.daemon.shapes.isolation import isolation_shape
 from dockerlab.daemon.shapes.limits import limits_shape
 from dockerlab.daemon.shapes.moment import rfc3339, unix_seconds
 from dockerlab.daemon.shapes.network import endpoint, network_name
 from dockerlab.engine.container import Container, ContainerConfig, HostConfig
+from dockerlab.engine.isolation import donor_of
 from dockerlab.units import human_duration
 
 __all__ = ["inspection", "status_text", "summary"]
@@ -157,12 +159,10 @@ def _config(config: ContainerConfig) -> Json:
 
 
 def _host_config(host: HostConfig) -> Json:
-    return limits_shape(host) | {
-        "CgroupParent": "",
-        "Devices": [],
-        "DeviceCgroupRules": None,
+    return {
+        **limits_shape(host),
+        **isolation_shape(host.isolation),
         "DeviceRequests": None,
-        "Ulimits": [],
         "CpuCount": 0,
         "CpuPercent": 0,
         "IOMaximumIOps": 0,
@@ -179,23 +179,16 @@ def _host_config(host: HostConfig) -> Json:
         "ConsoleSize": [0, 0],
         "CapAdd": list(host.cap_add) or None,
         "CapDrop": list(host.cap_drop) or None,
-        "CgroupnsMode": "private",
         "Dns": [],
         "DnsOptions": [],
         "DnsSearch": [],
         "ExtraHosts": None,
-        "GroupAdd": None,
-        "IpcMode": "private",
         "Cgroup": "",
         "Links": None,
         "OomScoreAdj": host.oom_score_adj,
-        "PidMode": "",
-        "Privileged": False,
         "PublishAllPorts": False,
         "ReadonlyRootfs": host.readonly_rootfs,
         "SecurityOpt": list(host.security_opt) or None,
-        "UTSMode": "",
-        "UsernsMode": "",
         "ShmSize": host.shm_size_bytes,
         "Runtime": host.runtime or "dockerlab",
         "Isolation": "",
@@ -203,6 +196,8 @@ def _host_config(host: HostConfig) -> Json:
 
 
 def _networks(container: Container) -> Json:
+    if donor_of(container.host.network_mode):
+        return {}  # The other container's place on its networks is not this one's.
     name = network_name(container.host.network_mode)
     return {name: endpoint(name, container)}
 

@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 
 from dockerlab.daemon.shapes.binds import read_binds
+from dockerlab.daemon.shapes.isolation import isolation
 from dockerlab.daemon.shapes.limits import LimitsBody, count, limits
 from dockerlab.engine.container import HostConfig
+from dockerlab.engine.isolation import CONTAINER_MODE
 from dockerlab.errors import InvalidArgument, Unsupported
 
 __all__ = ["host_config", "network_mode", "unsupported"]
@@ -21,31 +23,18 @@ _SHM_BYTES = 64 << 20
 # Key of HostConfig -> (how the docker client calls it, values besides the empty ones that ask for
 # nothing). Engine API, HostConfig.
 _REFUSED: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "Tmpfs": ("--tmpfs", ()),
     "VolumesFrom": ("--volumes-from", ()),
     "VolumeDriver": ("--volume-driver", ("local",)),
     "PortBindings": ("--publish", ()),
     "PublishAllPorts": ("--publish-all", ()),
-    "Devices": ("--device", ()),
     "DeviceRequests": ("--gpus", ()),
-    "DeviceCgroupRules": ("--device-cgroup-rule", ()),
-    "Privileged": ("--privileged", ()),
     "Links": ("--link", ()),
     "ExtraHosts": ("--add-host", ()),
     "Dns": ("--dns", ()),
     "DnsOptions": ("--dns-option", ()),
     "DnsSearch": ("--dns-search", ()),
-    "PidMode": ("--pid", ("private",)),
-    "IpcMode": ("--ipc", ("private",)),
-    "UTSMode": ("--uts", ("private",)),
-    "UsernsMode": ("--userns", ()),
-    "CgroupnsMode": ("--cgroupns", ("private",)),
     "Cgroup": ("the cgroup of another container", ()),
     "CgroupParent": ("--cgroup-parent", ()),
-    "Ulimits": ("--ulimit", ()),
-    "Sysctls": ("--sysctl", ()),
-    "Init": ("--init", ()),
-    "GroupAdd": ("--group-add", ()),
     "StorageOpt": ("--storage-opt", ()),
     "Annotations": ("--annotation", ()),
     "Runtime": ("--runtime", ("dockerlab",)),
@@ -77,8 +66,6 @@ class HostBody(LimitsBody, kw_only=True, rename="pascal"):
     oom_score_adj: int | None = None
     log_config: dict[str, Any] | None = None
     restart_policy: dict[str, Any] | None = None
-    masked_paths: list[str] | None = None
-    readonly_paths: list[str] | None = None
 
 
 def host_config(raw: Mapping[str, Any], *, is_networkless: bool) -> HostConfig:
@@ -114,6 +101,7 @@ def host_config(raw: Mapping[str, Any], *, is_networkless: bool) -> HostConfig:
         oom_score_adj=_oom_score_adj(host.oom_score_adj or 0),
         log_driver=_log_driver(host.log_config or {}),
         binds=read_binds(raw),
+        isolation=isolation(raw),
     )
 
 
@@ -127,17 +115,18 @@ def _refuse_options(raw: Mapping[str, Any]) -> None:
 def _refuse_policies(host: HostBody) -> None:
     if (host.restart_policy or {}).get("Name") not in (None, "", "no"):
         raise unsupported("--restart")
-    # null is the default set of paths; an empty list is what "systempaths=unconfined" sends.
-    if host.masked_paths is not None or host.readonly_paths is not None:
-        raise unsupported("--security-opt systempaths=unconfined")
 
 
 def network_mode(mode: str) -> str:
     """Return the network that a mode or a name means, or raise Unsupported."""
+    if mode.startswith(CONTAINER_MODE):
+        if mode == CONTAINER_MODE:
+            raise InvalidArgument("invalid container format container:<name|id>")
+        return mode
     if mode not in _NETWORK_MODES:
         raise Unsupported(
             f'the network "{mode}" is not supported yet',
-            hint='there are "none" and "host"',
+            hint='there are "none", "host" and "container:NAME"',
         )
     return _NETWORK_MODES[mode]
 

@@ -64,7 +64,9 @@ class V1Tree:
             When a limit cannot be set; nothing is left behind then.
         """
         try:
-            self._set_devices(path, resources.get("devices", []))
+            if "devices" in resources:
+                # Also without rules: the folder is how the processes are found again.
+                self._set_devices(path, resources["devices"])
             self._write_limits(path, resources)
         except CgroupError:
             self.remove(path)
@@ -254,8 +256,6 @@ class V1Tree:
             folder.write(self._made(path, "pids"), "pids.max", value, "limit processes")
 
     def _set_devices(self, path: str, rules: "list[DeviceRule]") -> None:
-        if not rules:
-            return
         made = self._made(path, "devices")
         for rule in rules:
             name = "devices.allow" if rule["allow"] else "devices.deny"

@@ -113,21 +113,6 @@ def test_every_default_device_may_be_used() -> None:
         assert (device.get("major"), device.get("minor")) in usable
 
 
-@pytest.mark.parametrize(
-    ("network", "has_own"), [("none", True), ("bridge", True), ("host", False)]
-)
-def test_only_the_host_network_is_shared(network: str, *, has_own: bool) -> None:
-    types = [namespace["type"] for namespace in defaults.namespaces(network)]
-    assert ("network" in types) == has_own
-    assert {"mount", "pid", "uts", "ipc"} <= set(types)
-    assert "cgroup" not in types
-
-
-def test_a_private_cgroup_namespace_is_one_more() -> None:
-    types = [each["type"] for each in defaults.namespaces("none", has_private_cgroup=True)]
-    assert "cgroup" in types
-
-
 def test_masked_paths_are_the_fixed_ones_and_this_hosts() -> None:
     paths = defaults.masked_paths()
     assert set(defaults.MASKED_PATHS) <= set(paths)

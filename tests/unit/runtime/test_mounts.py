@@ -40,7 +40,7 @@ def test_the_plan_can_be_read_before_it_is_done() -> None:
     assert lines == [
         "mount proc on /proc",
         "mount tmpfs on /dev mode=755,size=65536k",
-        "make 6 nodes and 6 links in /dev",
+        "make 6 nodes in /dev, and make the usual links",
         "mount devpts on /dev/pts newinstance,ptmxmode=0666,mode=0620,gid=5",
         "mount sysfs on /sys",
         "mount mqueue on /dev/mqueue",
@@ -216,7 +216,7 @@ def test_borrowed_devices_are_bound_and_not_made() -> None:
     devices = rootfs.Devices(defaults.default_devices(), are_borrowed=True)
     devices.perform(kernel, kernel.ROOT)
 
-    assert devices.describe() == "borrow 6 nodes and make 6 links in /dev"
+    assert devices.describe() == "borrow 6 nodes in /dev, and make the usual links"
     names = [f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty")]
     assert kernel.mounts == [(name, name) for name in names]
     assert {kernel.kind_of(name) for name in names} == {"file"}
@@ -265,3 +265,19 @@ def test_a_dangling_link_is_not_made_into_a_file_elsewhere() -> None:
 
     assert kernel.kind_of("/gone/hosts") == ""
     assert kernel.open_fds == {kernel.ROOT: "/"}
+
+
+def test_what_is_given_is_attached_in_place_of_what_the_spec_says() -> None:
+    kernel = FakeKernel()
+    given = kernel.open_tree(constants.AT_FDCWD, "/given", constants.OPEN_TREE_CLONE)
+    for operation in plan_mounts(spec(), provided={"/dev/shm": given}):
+        operation.perform(kernel, kernel.ROOT)
+
+    assert ("/given", "/dev/shm") in kernel.mounts
+    assert ("tmpfs", "/dev/shm") not in kernel.mounts
+    assert kernel.open_fds == {kernel.ROOT: "/"}
+
+
+def test_there_is_no_link_to_memory_that_the_kernel_does_not_show() -> None:
+    assert perform(spec()).kind_of("/dev/core") == ""
+    assert perform(spec(), {"/proc/kcore": "file"}).kind_of("/dev/core") == "link:/proc/kcore"
