@@ -12,6 +12,7 @@ from typing import Any
 
 from dockerlab.engine.attachment import AttachRequest
 from dockerlab.engine.container import ContainerId
+from dockerlab.engine.detachkeys import parse_detach_keys
 from dockerlab.engine.log import LogQuery
 from dockerlab.engine.logs import read_log
 from dockerlab.engine.task import Task
@@ -38,7 +39,14 @@ def describe(request: AttachRequest) -> dict[str, Any]:
         "is_multiplexed": request.is_multiplexed,
         # JSON has no bytes; latin-1 maps each byte to the character of the same number.
         "leftover": request.leftover.decode("latin-1"),
+        "detach_keys": _detach_keys(request).decode("latin-1"),
     }
+
+
+def _detach_keys(request: AttachRequest) -> bytes:
+    # Without a terminal what a client gives is data, not keys.
+    is_typed = request.stdin and not request.is_multiplexed
+    return parse_detach_keys(request.detach_keys) if is_typed else b""
 
 
 @dataclass(slots=True)

@@ -49,7 +49,7 @@ def select_containers(
         "before": lambda c, v: c.created_at < resolve(v).created_at,
         "since": lambda c, v: c.created_at > resolve(v).created_at,
         "is-task": lambda _, v: v.lower() in ("false", "0"),
-        "health": lambda _, v: v == "none",
+        "health": lambda c, v: v == (c.state.health.status if c.state.health else "none"),
         "volume": lambda *_: False,
         "publish": lambda *_: False,
         "expose": lambda c, v: any(p in (v, f"{v}/tcp") for p in c.config.exposed_ports),

@@ -155,7 +155,9 @@ class Starter:
             "terminal": config.tty,
             "open_stdin": config.open_stdin,
             "stdin_once": config.stdin_once,
-            "tty_size": None,
+            "tty_size": [*container.host.console_size]
+            if any(container.host.console_size)
+            else None,
             "attachments": attachments,
         }
 

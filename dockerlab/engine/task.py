@@ -91,6 +91,8 @@ class Task:
         Always gets a result, also when the monitor was killed.
     gone : Event
         The monitor has given back the mounts, the cgroup and its folder.
+    on_detach : callable
+        Called when an attached client went away by its detach keys.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Task:
         self.exited: asyncio.Future[ExitRecord] = loop.create_future()
         self.state: asyncio.Future[Message] = loop.create_future()
         self.gone = asyncio.Event()
+        self.on_detach: Callable[[], None] = _nothing
         self.exec_messages: dict[str, Callable[[Message], None]] = {}
         loop.add_reader(connection, self._readable)
 
@@ -155,12 +158,13 @@ class Task:
             "state": self._heard_state,
             "exited": self._heard_exit,
             "output": self._heard_output,
+            "detached": self._heard_detach,
         }.get(message["type"])
         on_exec = self.exec_messages.get(str(message.get("exec_id")))
-        if handle is not None:
-            handle(message)
-        elif on_exec is not None:
+        if on_exec is not None:
             on_exec(message)
+        elif handle is not None and "exec_id" not in message:
+            handle(message)
 
     def _heard_start(self, message: Message) -> None:
         if message["type"] == "started":
@@ -180,6 +184,9 @@ class Task:
 
     def _heard_output(self, message: Message) -> None:
         self._on_output(float(message["monotonic_s"]))
+
+    def _heard_detach(self, _message: Message) -> None:
+        self.on_detach()
 
     def _watch(self, pid: int) -> None:
         self.pid = pid
@@ -205,6 +212,10 @@ class Task:
             self.exited.set_result(record or _unknown_exit())
         self.gone.set()
         self.close()
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _exit_record(message: Message) -> ExitRecord:

@@ -139,6 +139,7 @@ class Monitor:
             log=log,
             on_first_byte=self._first_byte,
         )
+        stdio.on_detach = self._detached
         for fd, request in zip(self._waiting, args["attachments"], strict=True):
             stdio.attach(fd, request)
         self._waiting = []
@@ -162,6 +163,9 @@ class Monitor:
         if self._filter is not None:
             with Step("seccomp"):
                 seccomp.install(self._filter)
+
+    def _detached(self) -> None:
+        self._tell({"type": "detached"})
 
     def _first_byte(self, monotonic_s: float) -> None:
         self._tell({"type": "output", "monotonic_s": monotonic_s})
@@ -262,6 +266,7 @@ class Monitor:
                     "pid": init.pid,
                     "started_ns": self._started_ns,
                     "exit_code": init.exit_code,
+                    "execs": self._execs.pids,
                 }
                 self._connections.send(sock, {"type": "state", **state})
             case _:

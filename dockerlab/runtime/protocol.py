@@ -22,15 +22,17 @@ One JSON object a datagram on a SEQPACKET socket, descriptors beside it (SCM_RIG
                     <--    {"type": "failed", "step", "errno", "path", "message"}
                     <--    {"type": "output", "monotonic_s"}        at the first byte
     attach [+ fd]   -->    {"type": "attach", "stdin", "stdout", "stderr", "is_multiplexed",
-                            "leftover"}
+                            "leftover", "detach_keys"}
+                    <--    {"type": "detached", "exec_id"?}         by its keys
     kill            -->    {"type": "kill", "signal"}
     resize          -->    {"type": "resize", "rows", "columns", "exec_id"?}
     state           -->    {"type": "state"}
-                    <--    {"type": "state", "pid", "started_ns", "exit_code"}
-    exec [+ fds]    -->    {"type": "exec", "exec_id", "process", "terminal", "open_stdin", …}
+                    <--    {"type": "state", "pid", "started_ns", "exit_code", "execs"}
+    exec [+ fds]    -->    {"type": "exec", "exec_id", "process", "terminal", "open_stdin",
+                            "user", "attachments", "exit_file"?, "timeout_s"?, "tty_size"?}
                     <--    {"type": "exec_started", "exec_id", "pid"}
                     <--    {"type": "exec_failed", "exec_id", "step", "errno", "path", "message"}
-                    <--    {"type": "exec_exited", "exec_id", "exit_code"}
+                    <--    {"type": "exec_exited", "exec_id", "exit_code", "is_timed_out"}
                     <--    {"type": "exited", "exit_code", "oom_killed", "finished_ns",
                             "monotonic_s"}
 

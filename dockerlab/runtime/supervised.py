@@ -90,10 +90,19 @@ class Supervised:
     sync : socket
         Our end of the socket on which it says how far it is; closed here.
     observer : Observer
+    tty_size : list of int, optional
+        Rows and columns of the terminal that it may bring.
     """
 
     def __init__(
-        self, loop: Loop, pid: int, sync: socket.socket, stdio: Stdio, observer: Observer
+        self,
+        loop: Loop,
+        pid: int,
+        sync: socket.socket,
+        stdio: Stdio,
+        observer: Observer,
+        *,
+        tty_size: list[int] | None = None,
     ) -> None:
         self._loop = loop
         self.pid = pid
@@ -102,6 +111,7 @@ class Supervised:
         sync.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         self._sync = sync
         self._observer = observer
+        self._tty_size = tty_size
         self._pidfd = kernel_fds.OwnedFd(os.pidfd_open(pid))
         self._is_executing = False
         self._failure: StepFailure | None = None
@@ -136,7 +146,7 @@ class Supervised:
         elif message["type"] == "mounted":
             self._observer.on_mounted(fds)
         elif message["type"] == "terminal":
-            self.stdio.connect_terminal(fds[0], None)
+            self.stdio.connect_terminal(fds[0], self._tty_size)
         elif message["type"] == "executing":
             self._is_executing = True
         elif message["type"] == "failed":

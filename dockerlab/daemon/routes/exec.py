@@ -46,6 +46,7 @@ class ExecStart(HijackHandler):
             stderr=config.attach_stderr,
             leftover=leftover,
             is_multiplexed=is_multiplexed,
+            detach_keys=config.detach_keys,
         )
         await self.until_head_is_read(connection)
         # The status is sent already: an error can only be told in the stream, as dockerd does, and
@@ -101,7 +102,7 @@ def _inspection(record: Exec) -> dict[str, Any]:
         "OpenStdout": config.attach_stdout,
         "CanRemove": False,
         "ContainerID": record.container_id,
-        "DetachKeys": "",
+        "DetachKeys": config.detach_keys,
         "Pid": record.pid,
     }
 

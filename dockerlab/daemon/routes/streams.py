@@ -17,6 +17,7 @@ from dockerlab.daemon.jsonstream import (
 )
 from dockerlab.daemon.query import Query
 from dockerlab.engine.attachment import AttachRequest
+from dockerlab.engine.detachkeys import parse_detach_keys
 from dockerlab.engine.log import LogQuery, LogRecord
 from dockerlab.errors import DockerlabError, InvalidArgument
 
@@ -32,6 +33,7 @@ class ContainerAttach(HijackHandler):
         """Hand the connection to the engine, which joins it to the container's streams."""
         query = self.query
         detach_keys = query.text("detachKeys")
+        parse_detach_keys(detach_keys)  # Refused before the connection turns raw.
         container = self.engine.containers.check_attach(name)
         is_multiplexed = not container.config.tty
         connection, leftover = self.take_over(is_multiplexed=is_multiplexed)

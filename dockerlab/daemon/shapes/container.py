@@ -8,7 +8,9 @@ from typing import Any
 
 from dockerlab.daemon.shapes.moment import rfc3339, unix_seconds
 from dockerlab.daemon.shapes.network import endpoint, network_name
+from dockerlab.daemon.shapes.policies import health_check_shape, health_shape, policy_shape
 from dockerlab.engine.container import Container, ContainerConfig, HostConfig
+from dockerlab.engine.health import Health
 from dockerlab.units import human_duration
 
 __all__ = ["inspection", "status_text", "summary"]
@@ -65,7 +67,7 @@ def inspection(container: Container, *, log_path: str, sizes: tuple[int, int] | 
         "HostsPath": "",
         "LogPath": log_path,
         "Name": f"/{container.name}",
-        "RestartCount": 0,
+        "RestartCount": container.state.restart_count,
         "Driver": "overlay2",
         "Platform": container.platform.partition("/")[0],
         "MountLabel": "",
@@ -90,7 +92,8 @@ def status_text(container: Container, now: datetime) -> str:
         since = human_duration(max(0.0, (now - state.started_at).total_seconds()))
         if state.status == "restarting":
             return f"Restarting ({state.exit_code}) {_ago(state.finished_at, now)}"
-        return f"Up {since}" + (" (Paused)" if state.status == "paused" else "")
+        note = "Paused" if state.status == "paused" else _health_note(state.health)
+        return f"Up {since}" + (f" ({note})" if note else "")
     if state.status == "created":
         return "Created"
     if state.status == "removing":
@@ -98,6 +101,12 @@ def status_text(container: Container, now: datetime) -> str:
     if state.status == "dead":
         return "Dead"
     return f"Exited ({state.exit_code}) {_ago(state.finished_at, now)}"
+
+
+def _health_note(health: Health | None) -> str:
+    if health is None:
+        return ""
+    return "health: starting" if health.status == "starting" else health.status
 
 
 def _ago(moment: datetime, now: datetime) -> str:
@@ -110,7 +119,7 @@ def _command(argv: tuple[str, ...]) -> str:
 
 def _state(container: Container) -> Json:
     state = container.state
-    return {
+    shape: Json = {
         "Status": state.status,
         "Running": state.is_running,
         "Paused": state.status == "paused",
@@ -123,6 +132,9 @@ def _state(container: Container) -> Json:
         "StartedAt": rfc3339(state.started_at),
         "FinishedAt": rfc3339(state.finished_at),
     }
+    if state.health is not None:
+        shape["Health"] = health_shape(state.health)
+    return shape
 
 
 def _config(config: ContainerConfig) -> Json:
@@ -151,6 +163,10 @@ def _config(config: ContainerConfig) -> Json:
         shape["StopSignal"] = config.stop_signal
     if config.stop_timeout_s is not None:
         shape["StopTimeout"] = config.stop_timeout_s
+    if config.healthcheck is not None:
+        shape["Healthcheck"] = health_check_shape(config.healthcheck)
+    if config.shell:
+        shape["Shell"] = list(config.shell)
     return shape
 
 
@@ -161,11 +177,11 @@ def _host_config(host: HostConfig) -> Json:
         "LogConfig": {"Type": host.log_driver or _DEFAULT_LOG_DRIVER, "Config": {}},
         "NetworkMode": host.network_mode,
         "PortBindings": {},
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": policy_shape(host.restart_policy),
         "AutoRemove": host.auto_remove,
         "VolumeDriver": "",
         "VolumesFrom": None,
-        "ConsoleSize": [0, 0],
+        "ConsoleSize": list(host.console_size),
         "CapAdd": list(host.cap_add) or None,
         "CapDrop": list(host.cap_drop) or None,
         "CgroupnsMode": "private",

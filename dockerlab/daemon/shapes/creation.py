@@ -7,9 +7,11 @@ from typing import Any
 
 import msgspec
 
-from dockerlab.daemon.shapes.hostconfig import host_config, network_mode, unsupported
+from dockerlab.daemon.shapes.hostconfig import console_size, host_config, network_mode, unsupported
+from dockerlab.daemon.shapes.policies import health_check
 from dockerlab.engine.container import ContainerConfig, HostConfig
 from dockerlab.engine.exec import ExecConfig
+from dockerlab.engine.signals import parse_signal
 from dockerlab.errors import InvalidArgument
 
 __all__ = ["CreateBody", "ExecBody", "ExecStartBody", "creation", "exec_config"]
@@ -40,6 +42,7 @@ class CreateBody(msgspec.Struct, kw_only=True, rename="pascal"):
     network_disabled: bool | None = None
     mac_address: str | None = None
     healthcheck: dict[str, Any] | None = None
+    shell: list[str] | None = None
     host_config: dict[str, Any] | None = None
     networking_config: dict[str, Any] | None = None
 
@@ -57,6 +60,7 @@ class ExecBody(msgspec.Struct, kw_only=True, rename="pascal"):
     attach_stderr: bool | None = None
     privileged: bool | None = None
     detach_keys: str | None = None
+    console_size: list[int] | None = None
 
 
 class ExecStartBody(msgspec.Struct, kw_only=True, rename="pascal"):
@@ -88,14 +92,10 @@ def exec_config(body: ExecBody) -> ExecConfig:
     ------
     InvalidArgument
         No command.
-    Unsupported
-        ``--privileged``.
     """
     argv = _words(body.cmd)
     if not argv:
         raise InvalidArgument("No exec command specified")
-    if body.privileged:
-        raise unsupported("--privileged")
     return ExecConfig(
         argv=argv,
         env=tuple(body.env or ()),
@@ -105,6 +105,9 @@ def exec_config(body: ExecBody) -> ExecConfig:
         attach_stdin=bool(body.attach_stdin),
         attach_stdout=bool(body.attach_stdout),
         attach_stderr=bool(body.attach_stderr),
+        privileged=bool(body.privileged),
+        detach_keys=body.detach_keys or "",
+        console_size=console_size(body.console_size or []),
     )
 
 
@@ -135,8 +138,10 @@ def _container_config(body: CreateBody) -> ContainerConfig:
         attach_stdin=bool(body.attach_stdin),
         attach_stdout=bool(body.attach_stdout),
         attach_stderr=bool(body.attach_stderr),
-        stop_signal=body.stop_signal or "",
+        stop_signal=_stop_signal(body.stop_signal or ""),
         stop_timeout_s=body.stop_timeout,
+        healthcheck=health_check(body.healthcheck),
+        shell=tuple(body.shell or ()),
     )
 
 
@@ -145,14 +150,17 @@ def _refuse_config(body: CreateBody) -> None:
         raise unsupported("--volume")
     if body.mac_address:
         raise unsupported("--mac-address")
-    test = (body.healthcheck or {}).get("Test")
-    if test and test != ["NONE"]:
-        raise unsupported("--health-cmd")
     endpoints = (body.networking_config or {}).get("EndpointsConfig")
     for name, settings in endpoints.items() if isinstance(endpoints, dict) else ():
         network_mode(name)
         if isinstance(settings, dict) and any(settings.values()):
             raise unsupported("--ip, --network-alias and other settings of an endpoint")
+
+
+def _stop_signal(text: str) -> str:
+    if text:
+        parse_signal(text)  # Refused now, rather than when somebody wants to stop it.
+    return text
 
 
 def _words(value: list[str] | str | None) -> tuple[str, ...]:

@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 
+from dockerlab.daemon.shapes.policies import restart_policy
 from dockerlab.engine.container import HostConfig
 from dockerlab.errors import InvalidArgument, Unsupported
 
-__all__ = ["host_config", "network_mode", "unsupported"]
+__all__ = ["console_size", "host_config", "network_mode", "unsupported"]
 
 _INT64 = 1 << 63
 _SHM_BYTES = 64 << 20
@@ -98,6 +99,7 @@ class HostBody(msgspec.Struct, kw_only=True, rename="pascal"):
     masked_paths: list[str] | None = None
     readonly_paths: list[str] | None = None
     memory_swappiness: int | None = None
+    console_size: list[int] | None = None
 
 
 def host_config(raw: Mapping[str, Any], *, is_networkless: bool) -> HostConfig:
@@ -141,6 +143,8 @@ def host_config(raw: Mapping[str, Any], *, is_networkless: bool) -> HostConfig:
         shm_size_bytes=_count("ShmSize", host.shm_size) or _SHM_BYTES,
         oom_score_adj=_oom_score_adj(host.oom_score_adj or 0),
         log_driver=_log_driver(host.log_config or {}),
+        restart_policy=restart_policy(host.restart_policy, auto_remove=bool(host.auto_remove)),
+        console_size=console_size(host.console_size or []),
     )
 
 
@@ -152,8 +156,6 @@ def _refuse_options(raw: Mapping[str, Any]) -> None:
 
 
 def _refuse_policies(host: HostBody) -> None:
-    if (host.restart_policy or {}).get("Name") not in (None, "", "no"):
-        raise unsupported("--restart")
     # 0 asks for something; the docker client sends -1 when nobody asked.
     if host.memory_swappiness not in (None, -1):
         raise unsupported("--memory-swappiness")
@@ -185,6 +187,14 @@ def _oom_score_adj(value: int) -> int:
     if not -1000 <= value <= 1000:  # noqa: PLR2004 - proc_pid_oom_score_adj(5)
         raise InvalidArgument(f"Invalid value {value}, range for oom score adj is [-1000, 1000]")
     return value
+
+
+def console_size(size: list[int]) -> tuple[int, int]:
+    """Return rows and columns of a client's terminal; nothing for what no terminal can have."""
+    # 16 bits for each: ioctl_tty(2), TIOCSWINSZ.
+    rows, columns = (*size, 0, 0)[:2]
+    is_possible = 0 <= rows < 1 << 16 and 0 <= columns < 1 << 16
+    return (rows, columns) if is_possible else (0, 0)
 
 
 def _count(key: str, value: int | None, *, least: int = 0) -> int:

@@ -156,7 +156,6 @@ def test_values_that_cannot_be_right_are_refused(changes: dict[str, Any]) -> Non
         ({"CgroupnsMode": "host"}, "--cgroupns"),
         ({"Ulimits": [{"Name": "nofile"}]}, "--ulimit"),
         ({"Sysctls": {"a": "b"}}, "--sysctl"),
-        ({"RestartPolicy": {"Name": "always"}}, "--restart"),
         ({"Init": True}, "--init"),
         ({"GroupAdd": ["1"]}, "--group-add"),
         ({"BlkioWeight": 10}, "--blkio-weight"),
@@ -181,7 +180,6 @@ def test_what_is_not_done_yet_is_refused_by_its_flag(changes: dict[str, Any], fl
     [
         ({"Volumes": {"/data": {}}}, "--volume"),
         ({"MacAddress": "02:00:00:00:00:01"}, "--mac-address"),
-        ({"Healthcheck": {"Test": ["CMD", "true"]}}, "--health-cmd"),
         ({"NetworkingConfig": {"EndpointsConfig": {"mine": {}}}}, '"mine"'),
         ({"NetworkingConfig": {"EndpointsConfig": {"none": {"Aliases": ["a"]}}}}, "alias"),
     ],
@@ -198,10 +196,6 @@ def test_so_is_what_stands_outside_of_the_host_config(changes: dict[str, Any], f
 def test_the_default_network_is_none(mode: str, network: str) -> None:
     assert host(NetworkMode=mode).network_mode == network
     assert read({"Image": "a", "NetworkDisabled": True})[1].network_mode == "none"
-
-
-def test_no_health_check_is_none_to_refuse() -> None:
-    read({"Image": "a", "Healthcheck": {"Test": ["NONE"]}})
 
 
 def test_an_exec_takes_over_what_it_is_told() -> None:
