@@ -12,7 +12,6 @@ from typing import Any
 
 from dockerlab.engine.attachment import AttachRequest
 from dockerlab.engine.container import ContainerId
-from dockerlab.engine.detachkeys import parse_detach_keys
 from dockerlab.engine.log import LogQuery
 from dockerlab.engine.logs import read_log
 from dockerlab.engine.task import Task
@@ -46,7 +45,7 @@ def describe(request: AttachRequest) -> dict[str, Any]:
 def _detach_keys(request: AttachRequest) -> bytes:
     # Without a terminal what a client gives is data, not keys.
     is_typed = request.stdin and not request.is_multiplexed
-    return parse_detach_keys(request.detach_keys) if is_typed else b""
+    return request.detach_keys if is_typed else b""
 
 
 @dataclass(slots=True)

@@ -111,6 +111,8 @@ class Containers:
         image = self._images.get(config.image)
         check_platform(image, config.image, platform)
         check_limits(host, cpus=len(os.sched_getaffinity(0)))
+        if config.stop_signal:
+            parse_signal(config.stop_signal)  # Refused now, rather than at its stop.
         merged = merge(config, image.config.config or RunConfig())
         container = Container(
             id=new_id(),

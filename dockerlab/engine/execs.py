@@ -16,7 +16,6 @@ from dockerlab.engine.attach import describe
 from dockerlab.engine.attachment import AttachRequest
 from dockerlab.engine.container import Container, ContainerId
 from dockerlab.engine.containers import Containers
-from dockerlab.engine.detachkeys import parse_detach_keys
 from dockerlab.engine.events import Events
 from dockerlab.engine.exec import Exec, ExecConfig
 from dockerlab.engine.execnotes import ExecNotes
@@ -63,13 +62,12 @@ class Execs:
         Conflict
             The container does not run.
         InvalidArgument
-            No command, or impossible detach keys.
+            No command.
         """
         container = self._containers.get(name)
         self._containers.task(container.id)
         if not config.argv:
             raise InvalidArgument("No exec command specified")
-        parse_detach_keys(config.detach_keys)
         self._forget_oldest(container.id)
         exec_id = secrets.token_hex(32)
         self._execs[exec_id] = Exec(id=exec_id, container_id=container.id, config=config)

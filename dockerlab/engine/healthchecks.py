@@ -1,6 +1,6 @@
 """The keeper of health checks: probes run as execs while their container does.
 
-What a probe's result means is `engine.health`. A probe's time limit is its monitor's to keep, so
+A probe's time limit is its monitor's to keep, so
 that none outlasts a killed daemon; the next daemon goes on with what was known.
 """
 
@@ -14,13 +14,13 @@ from dockerlab.engine.container import Container, ContainerId, HealthCheck
 from dockerlab.engine.events import Events
 from dockerlab.engine.exec import ExecConfig
 from dockerlab.engine.execs import Execs, Outcome
-from dockerlab.engine.health import Health, ProbeResult, after_probe
+from dockerlab.engine.health import Health, ProbeResult
 from dockerlab.engine.lives import Lives
 from dockerlab.engine.roster import Roster
 from dockerlab.engine.task import Task
 from dockerlab.errors import DockerlabError
 
-__all__ = ["HealthChecks", "probe_command"]
+__all__ = ["HealthChecks", "after_probe", "probe_command"]
 
 _log = logging.getLogger("dockerlab.engine")
 
@@ -30,6 +30,7 @@ _TIMEOUT_S = 30.0
 _START_INTERVAL_S = 5.0
 _RETRIES = 3
 
+_LOG_LENGTH = 5
 _OUTPUT_BYTES = 4096
 _DEFAULT_SHELL = ("/bin/sh", "-c")
 # Docker's for a probe that did not end by itself, or never began.
@@ -48,6 +49,27 @@ def probe_command(check: HealthCheck | None, shell: tuple[str, ...]) -> tuple[st
     if kind == "CMD-SHELL":
         return (*(shell or _DEFAULT_SHELL), *words)
     return tuple(words) if kind == "CMD" else ()
+
+
+def after_probe(health: Health, result: ProbeResult, *, retries: int, is_grace: bool) -> Health:
+    """Return the health after one more probe.
+
+    Parameters
+    ----------
+    retries : int
+        Failures in a row that make it unhealthy.
+    is_grace : bool
+        The probe began within the start period, in which a failure does not count as long as
+        nothing has succeeded.
+    """
+    status, streak = health.status, health.failing_streak
+    if result.exit_code == 0:
+        status, streak = "healthy", 0
+    elif not (status == "starting" and is_grace):
+        streak += 1
+        status = "unhealthy" if streak >= retries else status
+    log = (*health.log, result)[-_LOG_LENGTH:]
+    return Health(status=status, failing_streak=streak, log=log)
 
 
 class HealthChecks:

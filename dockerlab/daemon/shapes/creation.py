@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
+from dockerlab.daemon.shapes.detachkeys import parse_detach_keys
 from dockerlab.daemon.shapes.hostconfig import console_size, host_config, network_mode, unsupported
 from dockerlab.daemon.shapes.policies import health_check
 from dockerlab.engine.container import ContainerConfig, HostConfig
 from dockerlab.engine.exec import ExecConfig
-from dockerlab.engine.signals import parse_signal
 from dockerlab.errors import InvalidArgument
 
 __all__ = ["CreateBody", "ExecBody", "ExecStartBody", "creation", "exec_config"]
@@ -91,11 +91,12 @@ def exec_config(body: ExecBody) -> ExecConfig:
     Raises
     ------
     InvalidArgument
-        No command.
+        No command, or detach keys that no terminal sends.
     """
     argv = _words(body.cmd)
     if not argv:
         raise InvalidArgument("No exec command specified")
+    parse_detach_keys(body.detach_keys or "")
     return ExecConfig(
         argv=argv,
         env=tuple(body.env or ()),
@@ -138,7 +139,7 @@ def _container_config(body: CreateBody) -> ContainerConfig:
         attach_stdin=bool(body.attach_stdin),
         attach_stdout=bool(body.attach_stdout),
         attach_stderr=bool(body.attach_stderr),
-        stop_signal=_stop_signal(body.stop_signal or ""),
+        stop_signal=body.stop_signal or "",
         stop_timeout_s=body.stop_timeout,
         healthcheck=health_check(body.healthcheck),
         shell=tuple(body.shell or ()),
@@ -155,12 +156,6 @@ def _refuse_config(body: CreateBody) -> None:
         network_mode(name)
         if isinstance(settings, dict) and any(settings.values()):
             raise unsupported("--ip, --network-alias and other settings of an endpoint")
-
-
-def _stop_signal(text: str) -> str:
-    if text:
-        parse_signal(text)  # Refused now, rather than when somebody wants to stop it.
-    return text
 
 
 def _words(value: list[str] | str | None) -> tuple[str, ...]:

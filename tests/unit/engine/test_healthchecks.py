@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 from dockerlab.engine.container import HealthCheck
-from dockerlab.engine.health import Health, ProbeResult, after_probe
-from dockerlab.engine.healthchecks import probe_command
+from dockerlab.engine.health import Health, ProbeResult
+from dockerlab.engine.healthchecks import after_probe, probe_command
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

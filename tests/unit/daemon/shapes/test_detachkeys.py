@@ -2,7 +2,7 @@
 
 import pytest
 
-from dockerlab.engine.detachkeys import parse_detach_keys
+from dockerlab.daemon.shapes.detachkeys import parse_detach_keys
 from dockerlab.errors import InvalidArgument
 
 
