@@ -81,8 +81,8 @@ class Execs:
         return self._execs[exec_id]
 
     def of_container(self, container_id: ContainerId) -> list[str]:
-        """Return the ids of the execs that run in a container."""
-        return [e.id for e in self._of(container_id) if e.is_running]
+        """Return the ids of a container's execs that have not ended."""
+        return [e.id for e in self._of(container_id) if e.exit_code is None]
 
     async def start(
         self, exec_id: str, request: AttachRequest | None, connection: socket.socket | None
@@ -141,9 +141,9 @@ class Execs:
 
     def running(self, container: Container, task: Task) -> None:
         """Take back the execs of an earlier daemon."""
-        if not task.state.done():
+        if task.earlier is None:
             return
-        pids: dict[str, int] = task.state.result().get("execs", {})
+        pids: dict[str, int] = task.earlier.get("execs", {})
         for noted in self._notes.of(container.id):
             exit_code = self._notes.exit_code(noted)
             is_running = exit_code is None and noted.id in pids

@@ -88,8 +88,7 @@ class HealthChecks:
         if not argv:
             return
         known = container.state.health
-        is_taken_back = task.state.done()
-        if known is None or not is_taken_back:
+        if known is None or task.earlier is None:
             self._save(container.id, Health(log=known.log if known else ()))
         loop = self._lives.in_background(self._probe_on(container.id, argv))
         self._loops[container.id] = loop

@@ -116,6 +116,11 @@ class Task:
         self.exec_messages: dict[str, Callable[[Message], None]] = {}
         loop.add_reader(connection, self._readable)
 
+    @property
+    def earlier(self) -> Message | None:
+        """The monitor's ``state`` message; None for a task that this engine has started itself."""
+        return self.state.result() if self.state.done() and not self.state.cancelled() else None
+
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Send a message with descriptors.
 

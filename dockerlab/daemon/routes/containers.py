@@ -81,6 +81,7 @@ class ContainerInspect(ApiHandler):
             shape.inspection(
                 container,
                 log_path=self.engine.containers.log_path(name),
+                exec_ids=self.engine.execs.of_container(container.id),
                 sizes=_sizes(self.engine, container) if self.query.boolean("size") else None,
             )
         )
@@ -175,6 +176,8 @@ class ContainerPrune(ApiHandler):
         """Remove all containers that do not run."""
         containers = self.engine.containers
         filters = self.query.filters()
+        for key in filters.keys() - {"until", "label", "label!"}:
+            raise InvalidArgument(f"invalid filter '{key}': known are label, label!, until")
         until = _prune_moment(filters.pop("until", []))
         deleted: list[str] = []
         freed_bytes = 0

@@ -3,6 +3,7 @@
 The other direction, from a client's JSON to records, is `shapes.creation`.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -52,7 +53,13 @@ def summary(
     return shape
 
 
-def inspection(container: Container, *, log_path: str, sizes: tuple[int, int] | None) -> Json:
+def inspection(
+    container: Container,
+    *,
+    log_path: str,
+    sizes: tuple[int, int] | None,
+    exec_ids: Sequence[str] = (),
+) -> Json:
     """Return ``GET /containers/{id}/json`` (Engine API, ContainerInspectResponse)."""
     argv = container.argv
     shape: Json = {
@@ -73,7 +80,7 @@ def inspection(container: Container, *, log_path: str, sizes: tuple[int, int] | 
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": "",
-        "ExecIDs": None,
+        "ExecIDs": list(exec_ids) or None,
         "HostConfig": _host_config(container.host),
         "GraphDriver": {"Data": None, "Name": "overlay2"},
         "Mounts": [],

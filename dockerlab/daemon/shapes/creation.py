@@ -60,6 +60,8 @@ class ExecBody(msgspec.Struct, kw_only=True, rename="pascal"):
     attach_stderr: bool | None = None
     privileged: bool | None = None
     detach_keys: str | None = None
+    # So spelled by docker-py, and Go's JSON takes a key in either case.
+    detach_keys_of_python: str | None = msgspec.field(default=None, name="detachKeys")
     console_size: list[int] | None = None
 
 
@@ -96,7 +98,8 @@ def exec_config(body: ExecBody) -> ExecConfig:
     argv = _words(body.cmd)
     if not argv:
         raise InvalidArgument("No exec command specified")
-    parse_detach_keys(body.detach_keys or "")
+    detach_keys = body.detach_keys or body.detach_keys_of_python or ""
+    parse_detach_keys(detach_keys)
     return ExecConfig(
         argv=argv,
         env=tuple(body.env or ()),
@@ -107,7 +110,7 @@ def exec_config(body: ExecBody) -> ExecConfig:
         attach_stdout=bool(body.attach_stdout),
         attach_stderr=bool(body.attach_stderr),
         privileged=bool(body.privileged),
-        detach_keys=body.detach_keys or "",
+        detach_keys=detach_keys,
         console_size=console_size(body.console_size or []),
     )
 
