@@ -254,8 +254,12 @@ def test_containers_outlive_daemon_and_zygote(
 
 def test_policies_health_and_execs_work_as_with_root(engine: EngineUnderTest) -> None:
     client = engine.connect()
-    policy = {"Name": "on-failure", "MaximumRetryCount": 1}
-    failing = client.containers.run("busybox", "false", detach=True, restart_policy=policy)
+    failing = client.containers.run(
+        "busybox",
+        "false",
+        detach=True,
+        restart_policy={"Name": "on-failure", "MaximumRetryCount": 1},
+    )
     check = {"test": ["CMD", "true"], "interval": 10**8}
     healthy = client.containers.run("busybox", ["sleep", "100"], detach=True, healthcheck=check)
     wait_until(lambda: client.containers.get(str(failing.id)).status == "exited", "it gives up")
