@@ -224,6 +224,13 @@ class Lives:
         elif container.host.auto_remove and container_id not in self._held:
             await self._remove(container_id)
 
+    def clear_cgroup(self, container: Container) -> None:
+        """Remove what a monitor that was killed could not; a failure is for the log only."""
+        try:
+            self._starter.clear_cgroup(container)
+        except OSError as exc:
+            _log.warning("the cgroup of container %s stays: %s", container.id[:12], exc)
+
     def save_state(self, container_id: ContainerId, state: ContainerState) -> Container:
         """Write a container's state down and return its record, whose other parts stay."""
         container = self._roster.get(container_id)

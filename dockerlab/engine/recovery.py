@@ -78,6 +78,8 @@ async def _settle(
         lives.adopt(container.id, task)
         return
     shutil.rmtree(folder.monitor_dir, ignore_errors=True)
+    if container.state.is_running:
+        lives.clear_cgroup(container)
     record = exit_from_file(folder.exit_file)
     if record is not None and _is_news(container, record):
         await lives.ended(container.id, record)

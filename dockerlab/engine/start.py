@@ -26,6 +26,7 @@ from dockerlab.errors import Unsupported
 from dockerlab.image.layers import LayerStore
 from dockerlab.oci.runtimespec import Spec
 from dockerlab.phases import Stopwatch
+from dockerlab.runtime.cgroups.tree import detect
 from dockerlab.runtime.seccomp import compile_filter
 from dockerlab.runtime.usernamespace import Mapping
 
@@ -120,6 +121,20 @@ class Starter:
             raise start_failure(message, container.argv[0])
         stopwatch.add("start", begin, float(message["timings"]["executed"]))
         return task, message
+
+    def clear_cgroup(self, container: Container) -> None:
+        """Remove the cgroup that a killed monitor left, with whoever is in it.
+
+        Raises
+        ------
+        OSError
+            Somebody in it does not die, or it is not ours to remove.
+        """
+        if self.cgroup_parent:
+            path = f"{self.cgroup_parent}/{container.id}"
+            tree = detect()
+            tree.kill(path)
+            tree.remove(path)
 
     def discard(self, trash: Path) -> None:
         """Delete a folder of a container; as root of the container's ids, so in the zygote."""
