@@ -131,6 +131,10 @@ class Execs(Protocol):
         """Raise ExecNotFound."""
         ...
 
+    def of_container(self, container_id: ContainerId) -> builtins.list[str]:
+        """Return the ids of a container's execs that have not ended."""
+        ...
+
     async def start(
         self, exec_id: str, request: AttachRequest | None, connection: socket.socket | None
     ) -> None:

@@ -38,7 +38,14 @@ def describe(request: AttachRequest) -> dict[str, Any]:
         "is_multiplexed": request.is_multiplexed,
         # JSON has no bytes; latin-1 maps each byte to the character of the same number.
         "leftover": request.leftover.decode("latin-1"),
+        "detach_keys": _detach_keys(request).decode("latin-1"),
     }
+
+
+def _detach_keys(request: AttachRequest) -> bytes:
+    # Without a terminal what a client gives is data, not keys.
+    is_typed = request.stdin and not request.is_multiplexed
+    return request.detach_keys if is_typed else b""
 
 
 @dataclass(slots=True)

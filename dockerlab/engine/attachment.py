@@ -20,6 +20,8 @@ class AttachRequest:
     is_multiplexed : bool
         Frames of 8 bytes and payload (no terminal); otherwise raw bytes.
         Engine API, /containers/{id}/attach, "Stream format".
+    detach_keys : bytes
+        What takes the client off a terminal when it is typed; b"" for nothing.
     """
 
     stdin: bool = False
@@ -29,4 +31,4 @@ class AttachRequest:
     stream: bool = True
     leftover: bytes = b""
     is_multiplexed: bool = True
-    detach_keys: str = ""
+    detach_keys: bytes = b""

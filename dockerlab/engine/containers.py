@@ -1,17 +1,18 @@
 """The keeper of containers: the verbs of the API on them.
 
 What a verb does in detail is in the module of its name: `start`, `stop`, `attach`, `logs`. Here is
-who may do it when, what is written down, and who is told. The records are `engine.roster`'s.
+who may do it when. What happens to a container whoever asked for it is `engine.lives`; the records
+are `engine.roster`'s.
 """
 
 import asyncio
 import builtins
 import os
+import signal as signals
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 
@@ -23,18 +24,18 @@ from dockerlab.engine.events import Events
 from dockerlab.engine.folders import Folders
 from dockerlab.engine.images import Images
 from dockerlab.engine.limits import settle
+from dockerlab.engine.lives import Lives
 from dockerlab.engine.log import LogQuery, LogRecord
 from dockerlab.engine.logs import read_log
 from dockerlab.engine.merging import check_platform, merge
 from dockerlab.engine.names import check_name, choose_name, new_id
-from dockerlab.engine.pausing import Pausing, check_not_paused
+from dockerlab.engine.pausing import check_not_paused
 from dockerlab.engine.roster import Roster
-from dockerlab.engine.sharing import find_donors, named_donors
+from dockerlab.engine.sharing import named_donors
+from dockerlab.engine.signals import parse_signal
 from dockerlab.engine.start import Starter
-from dockerlab.engine.stopwatches import Stopwatches
-from dockerlab.engine.task import ExitRecord, Task
-from dockerlab.engine.waiters import Waiters
-from dockerlab.errors import Conflict, ContainerNotFound, NotModified, StartFailure, Unsupported
+from dockerlab.engine.task import Task
+from dockerlab.errors import Conflict, ContainerNotFound, NotModified, Unsupported
 from dockerlab.oci.imageconfig import RunConfig
 from dockerlab.phases import Phase
 
@@ -42,25 +43,23 @@ __all__ = ["Containers"]
 
 
 class Containers:
-    """All containers of a data root, and the tasks of those that run."""
+    """All containers of a data root."""
 
     def __init__(
-        self, roster: Roster, folders: Folders, images: Images, events: Events, starter: Starter
+        self,
+        roster: Roster,
+        folders: Folders,
+        images: Images,
+        events: Events,
+        starter: Starter,
+        lives: Lives,
     ) -> None:
         self._roster = roster
         self._folders = folders
         self._images = images
         self._events = events
         self._starter = starter
-        self._tasks: dict[ContainerId, Task] = {}
-        self._leaving: dict[ContainerId, Task] = {}
-        self._locks: dict[ContainerId, asyncio.Lock] = {}
-        self._restarting: set[ContainerId] = set()
-        self._background: set[asyncio.Task[None]] = set()
-        self._attachments = attaching.Attachments()
-        self._waiters = Waiters()
-        self._stopwatches = Stopwatches()
-        self.pausing = Pausing(roster, folders, events)
+        self._lives = lives
 
     # Looking
 
@@ -78,14 +77,11 @@ class Containers:
 
     def task(self, container_id: ContainerId) -> Task:
         """Return the running side of a container, or raise Conflict when it does not run."""
-        if container_id not in self._tasks:
+        task = self._lives.find_task(container_id)
+        if task is None:
+            self._check_not_restarting(self.get(container_id))
             raise Conflict(f"container {container_id} is not running")
-        return self._tasks[container_id]
-
-    @property
-    def has_work(self) -> bool:
-        """Tell whether something runs or waits."""
-        return bool(self._tasks or self._attachments or self._background)
+        return task
 
     def writable_bytes(self, name: str) -> int:
         """Return the bytes in the container's writable layer."""
@@ -101,11 +97,11 @@ class Containers:
     def phases(self, name: str) -> builtins.list[Phase]:
         """Return the phases of the last run, also of a container that was removed."""
         try:
-            return self._stopwatches.phases(self.get(name).id)
+            return self._lives.stopwatches.phases(self.get(name).id)
         except ContainerNotFound:
-            for container_id in reversed(self._stopwatches.names()):
+            for container_id in reversed(self._lives.stopwatches.names()):
                 if container_id.startswith(name):
-                    return self._stopwatches.phases(container_id)
+                    return self._lives.stopwatches.phases(container_id)
             raise
 
     # Verbs
@@ -119,6 +115,8 @@ class Containers:
         check_platform(image, config.image, platform)
         host, warnings = settle(host, cpus=len(os.sched_getaffinity(0)))
         config, host = named_donors(config, host, self.get)
+        if config.stop_signal:
+            parse_signal(config.stop_signal)  # Refused now, rather than at its stop.
         merged = merge(config, image.config.config or RunConfig())
         container = Container(
             id=new_id(),
@@ -133,55 +131,68 @@ class Containers:
         # The record first: a folder without a record is deleted at the next start.
         self._roster.save(container)
         self._folders.container(container.id).make()
-        self._stopwatches.begin(container.id).add("create", begin, time.monotonic())
+        self._lives.stopwatches.begin(container.id).add("create", begin, time.monotonic())
         self._events.of_container(container, "create")
         kept = ", ".join(merged.volumes)
-        warning = f"what is written to {kept} stays in the container: volumes are not supported yet"
-        return container.id, [*warnings, warning] if kept else warnings
+        if kept:
+            warnings.append(
+                f"what is written to {kept} stays in the container: volumes are not supported yet"
+            )
+        return container.id, warnings
 
     async def start(self, name: str) -> None:
         """Start a container; a client that goes away does not leave it half started."""
-        await self._to_the_end(self._start(self.get(name).id))
+        await self._lives.start(self.get(name).id)
 
     async def stop(self, name: str, *, timeout_s: int | None, signal: str) -> None:
         """Stop a container, or raise NotModified when it does not run."""
         container = self.get(name)
-        task = self._tasks.get(container.id)
-        if task is None:
+        number = parse_signal(signal) if signal else stopping.stop_signal(container)
+        was_restarting = container.state.status == "restarting"
+        if was_restarting:
+            await self._lives.call_off_restart(container.id)
+        task = self._lives.find_task(container.id)
+        if task is not None:
+            self._lives.expect_stop(container.id)
+            ended = self._lives.waiters.add(container.id, until_removed=False)
+            await stopping.stop(container, task, timeout_s=timeout_s, signal=number)
+            await ended
+        elif not was_restarting:
             raise NotModified(f"container {container.id} is already stopped")
-        ended = self._waiters.add(container.id, until_removed=False)
-        await stopping.stop(container, task, timeout_s=timeout_s, signal=signal)
-        await ended
         self._events.of_container(container, "stop")
 
     async def restart(self, name: str, *, timeout_s: int | None, signal: str) -> None:
         """Stop the container if it runs, then start it."""
         container = self.get(name)
-        self._restarting.add(container.id)
-        try:
-            if container.id in self._tasks:
+        with self._lives.held(container.id):
+            if container.state.is_running:
                 await self.stop(container.id, timeout_s=timeout_s, signal=signal)
             await self.start(container.id)
-        finally:
-            self._restarting.discard(container.id)
         self._events.of_container(container, "restart")
 
     async def kill(self, name: str, *, signal: str) -> None:
         """Send a signal; after SIGKILL, return when the container has ended."""
         container = self.get(name)
-        number = stopping.parse_signal(signal or "SIGKILL")
-        task = self._tasks.get(container.id)
+        number = parse_signal(signal or "SIGKILL")
+        if container.state.status == "restarting":
+            await self._lives.call_off_restart(container.id)
+            if not self.get(container.id).state.is_running:
+                return
+        task = self._lives.find_task(container.id)
         if task is None:
             raise Conflict(
                 f"cannot kill container: {name}: container {container.id} is not running"
             )
-        self._events.of_container(container, "kill", signal=str(int(number)))
-        if number == stopping.parse_signal("SIGKILL"):
-            ended = self._waiters.add(container.id, until_removed=False)
+        if stopping.is_meant_to_end(container, number):
+            self._lives.expect_stop(container.id)
+        self._events.of_container(container, "kill", signal=str(number))
+        if number == signals.SIGKILL:
+            ended = self._lives.waiters.add(container.id, until_removed=False)
             await stopping.kill(container, task)
             await ended
         else:
-            stopping.send_signal(task, number, wakes=stopping.wakes(container, number))
+            wakes = stopping.is_meant_to_end(container, number)
+            stopping.send_signal(task, number, wakes=wakes)
 
     async def wait(self, name: str, condition: str) -> Awaitable[int]:
         """Return an awaitable of the exit status; everything that can fail fails before."""
@@ -190,31 +201,34 @@ class Containers:
             done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             done.set_result(container.state.exit_code)
             return done
-        return self._waiters.add(container.id, until_removed=condition == "removed")
+        return self._lives.waiters.add(container.id, until_removed=condition == "removed")
 
     async def remove(self, name: str, *, force: bool) -> None:
         """Remove a container with what it wrote; a running one only by `force`."""
         container = self.get(name)
-        task = self._tasks.get(container.id)
+        if container.state.status == "paused" and not force:
+            raise Conflict(
+                f'cannot remove container "/{container.name}": container is paused and must be '
+                "unpaused first"
+            )
+        if container.state.is_running and not force:
+            raise Conflict(
+                f'cannot remove container "/{container.name}": container is '
+                f"{container.state.status}: stop the container before removing or force remove"
+            )
+        with self._lives.held(container.id):  # Its end must not remove it a second time.
+            await self._end_for_removal(container)
+        await self._lives.remove(container.id)
+
+    async def _end_for_removal(self, container: Container) -> None:
+        if container.state.status == "restarting":
+            await self._lives.call_off_restart(container.id)
+        task = self._lives.find_task(container.id)
         if task is not None:
-            if not force and container.state.status == "paused":
-                raise Conflict(
-                    f'cannot remove container "/{container.name}": container is paused and must be '
-                    "unpaused first"
-                )
-            if not force:
-                raise Conflict(
-                    f'cannot remove container "/{container.name}": container is running: stop the '
-                    "container before removing or force remove"
-                )
-            self._restarting.add(container.id)  # Its end must not remove it a second time.
-            ended = self._waiters.add(container.id, until_removed=False)
-            try:
-                await stopping.kill(container, task)
-                await ended
-            finally:
-                self._restarting.discard(container.id)
-        await self._to_the_end(self._remove(container.id))
+            self._lives.expect_stop(container.id)
+            ended = self._lives.waiters.add(container.id, until_removed=False)
+            await stopping.kill(container, task)
+            await ended
 
     async def rename(self, name: str, new_name: str) -> None:
         """Give the container another name."""
@@ -229,8 +243,9 @@ class Containers:
         task.send({"type": "resize", "rows": rows, "columns": columns})
 
     def check_attach(self, name: str) -> Container:
-        """Return the container that would be attached to."""
+        """Return the container that would be attached to, or raise Conflict between two runs."""
         container = self.get(name)
+        self._check_not_restarting(container)
         check_not_paused(container, name, "attach")
         return container
 
@@ -240,9 +255,9 @@ class Containers:
         self._events.of_container(container, "attach")
         if request.logs and (path := self.log_path(container.id)):
             await attaching.replay(path, request, connection)
-        task = self._tasks.get(container.id)
+        task = self._lives.find_task(container.id)
         if request.stream and task is None:
-            self._attachments.keep(container.id, request, connection)
+            self._lives.attachments.keep(container.id, request, connection)
             return
         with connection:
             if request.stream and task is not None:
@@ -254,143 +269,10 @@ class Containers:
         path = self.log_path(container.id)
         if not path:
             raise Unsupported("configured logging driver does not support reading")
-        return read_log(path, query, lambda: container.id in self._tasks)
+        return read_log(path, query, lambda: self._lives.find_task(container.id) is not None)
 
-    # What the verbs are made of
-
-    async def _start(self, container_id: ContainerId) -> None:
-        async with self._locked(container_id):
-            container = self.get(container_id)
-            if container.state.status == "paused":
-                raise Conflict("cannot start a paused container, try unpause instead")
-            if container.state.is_running:
-                raise NotModified(f"container {container_id} is already running")
-            if (leaving := self._leaving.get(container_id)) is not None:
-                # The monitor of the last run still holds the overlay and its folder.
-                await leaving.gone.wait()
-            try:
-                donors = await find_donors(container, self.get, self._share)
-                task, started = await self._starter.start(
-                    container,
-                    self._folders.container(container_id),
-                    self._attachments.take(container_id),
-                    self._stopwatches.of(container_id),
-                    donors,
-                )
-            except StartFailure as exc:
-                self._attachments.drop(container_id)
-                await self._start_failed(container, exc)
-                raise
-            state = msgspec.structs.replace(
-                container.state,
-                status="running",
-                pid=task.pid,
-                exit_code=0,
-                error="",
-                oom_killed=False,
-                started_at=datetime.fromtimestamp(int(started["started_ns"]) / 1e9, UTC),
+    def _check_not_restarting(self, container: Container) -> None:
+        if container.state.status == "restarting":
+            raise Conflict(
+                f"Container {container.id} is restarting, wait until the container is running"
             )
-            # Renamed meanwhile, perhaps: the record is read again.
-            container = msgspec.structs.replace(self.get(container_id), state=state)
-            self._roster.save(container)
-            self._events.of_container(container, "start")
-            self.adopt(container_id, task)
-
-    async def _share(self, donor: Container) -> tuple[int, int]:
-        """Return pid and descriptor of a running container; raise Conflict for another."""
-        task = self.task(donor.id)
-        return task.pid, await task.share()
-
-    async def _start_failed(self, container: Container, failure: StartFailure) -> None:
-        state = msgspec.structs.replace(
-            container.state,
-            status="created" if container.state.status == "created" else "exited",
-            exit_code=failure.exit_code,
-            error=failure.message,
-            finished_at=datetime.now(UTC),
-        )
-        self._roster.save(msgspec.structs.replace(self.get(container.id), state=state))
-        self._waiters.exited(container.id, failure.exit_code)
-        if container.host.auto_remove:
-            self.in_background(self._remove(container.id))
-
-    def adopt(self, container_id: ContainerId, task: Task) -> None:
-        """Take a running container under care: its end will be written down and told."""
-        self._tasks[container_id] = task
-        self.pausing.running(self.get(container_id), task)
-        self.in_background(self._until_exit(container_id, task))
-
-    async def _until_exit(self, container_id: ContainerId, task: Task) -> None:
-        record = await task.exited
-        del self._tasks[container_id]
-        self._leaving[container_id] = task
-        self.in_background(self._until_gone(container_id, task))
-        stopwatch = self._stopwatches.of(container_id)
-        starts = [p.begin_s + p.duration_s for p in stopwatch.phases if p.phase == "start"]
-        if starts:
-            stopwatch.add("exit", starts[-1], record.monotonic_s)
-        await self.ended(container_id, record)
-
-    async def _until_gone(self, container_id: ContainerId, task: Task) -> None:
-        await task.gone.wait()
-        if self._leaving.get(container_id) is task:
-            del self._leaving[container_id]
-
-    async def ended(self, container_id: ContainerId, record: ExitRecord) -> None:
-        """Write down the end of a container, tell who waits, and remove it when that was asked."""
-        container = self.get(container_id)
-        state = msgspec.structs.replace(
-            container.state,
-            status="exited",
-            pid=0,
-            exit_code=record.exit_code,
-            oom_killed=record.oom_killed or container.state.oom_killed,
-            finished_at=datetime.fromtimestamp(record.finished_ns / 1e9, UTC),
-        )
-        was_told_of_oom = container.state.oom_killed
-        container = self._roster.save(msgspec.structs.replace(container, state=state))
-        if record.oom_killed and not was_told_of_oom:
-            self._events.of_container(container, "oom")
-        self._events.of_container(container, "die", exitCode=str(record.exit_code))
-        self._waiters.exited(container_id, record.exit_code)
-        if container.host.auto_remove and container_id not in self._restarting:
-            await self._remove(container_id)
-
-    async def _remove(self, container_id: ContainerId) -> None:
-        async with self._locked(container_id):
-            if container_id not in self._roster:
-                return  # Somebody else removed it while this waited.
-            begin = time.monotonic()
-            container = self.get(container_id)
-            if container_id in self._tasks:
-                raise Conflict(f"container {container_id} was started again while being removed")
-            trash = self._folders.discard(container_id)
-            self._roster.forget(container)
-            self._attachments.drop(container_id)
-            if trash is not None:
-                self._starter.discard(trash)
-            await self._images.collect(container.layers)
-            self._stopwatches.of(container_id).add("remove", begin, time.monotonic())
-            self._events.of_container(container, "destroy")
-            self._waiters.removed(container_id, container.state.exit_code)
-        self._locks.pop(container_id, None)
-
-    def _locked(self, container_id: ContainerId) -> asyncio.Lock:
-        return self._locks.setdefault(container_id, asyncio.Lock())
-
-    async def _to_the_end(self, work: Coroutine[Any, Any, None]) -> None:
-        await asyncio.shield(self.in_background(work))
-
-    def in_background(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        """Run something to its end, whoever asked for it and whether or not they stay."""
-        task = asyncio.ensure_future(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-        return task
-
-    def close(self) -> None:
-        """Let go of everything that runs; it goes on."""
-        for background in self._background:
-            background.cancel()
-        for running in (*self._tasks.values(), *self._leaving.values()):
-            running.close()

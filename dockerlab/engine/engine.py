@@ -14,11 +14,15 @@ from dockerlab.config import Settings, process_environment
 from dockerlab.engine.containers import Containers
 from dockerlab.engine.database import Database
 from dockerlab.engine.events import Events
+from dockerlab.engine.execnotes import ExecNotes
 from dockerlab.engine.execs import Execs
 from dockerlab.engine.folders import Folders
+from dockerlab.engine.healthchecks import HealthChecks
 from dockerlab.engine.images import Images
 from dockerlab.engine.info import System
 from dockerlab.engine.launching import Launching, Namespaced, Refusing
+from dockerlab.engine.lives import Lives
+from dockerlab.engine.pausing import Pausing
 from dockerlab.engine.pulls import Pulls, Store
 from dockerlab.engine.recovery import recover
 from dockerlab.engine.registries import Registries
@@ -54,6 +58,7 @@ class Engine:
     events: Events
     system: System
     resources: Resources
+    _lives: Lives
     _database: Database
     _spawner: Spawner
 
@@ -88,8 +93,13 @@ class Engine:
         images.load()
         launching = _make_launching(tier, spawner, layers, folders.base)
         starter = Starter(spawner, launching, mapping, _cgroup_parent(settings, mapping))
-        containers = Containers(roster, folders, images, events, starter)
-        await recover(roster, containers, images, folders, spawner)
+        lives = Lives(roster, folders, images, events, starter)
+        containers = Containers(roster, folders, images, events, starter, lives)
+        execs = Execs(containers, events, starter, ExecNotes(folders))
+        pausing = Pausing(roster, folders, events)
+        lives.observers += [pausing, execs, HealthChecks(execs, lives, roster, events)]
+        await recover(roster, lives, images, folders, spawner)
+        execs.take_back(roster.all())
         unpacker = ZygoteUnpacker(
             spawner, is_rootless=mapping is not None, is_plain=tier.name in PLAIN
         )
@@ -97,13 +107,14 @@ class Engine:
         registries = Registries(settings, hub_address)
         return cls(
             containers=containers,
-            execs=Execs(containers, events, starter),
+            execs=execs,
             images=images,
             pulls=Pulls(settings, images, events, store, registries),
             registries=registries,
             events=events,
             system=System(settings, tier, roster, images, spawner, registries),
-            resources=Resources(roster, folders, events, containers, containers.pausing),
+            resources=Resources(roster, folders, events, containers, pausing),
+            _lives=lives,
             _database=database,
             _spawner=spawner,
         )
@@ -111,11 +122,11 @@ class Engine:
     @property
     def has_work(self) -> bool:
         """Tell whether the daemon must stay: something runs, waits, or is being pulled."""
-        return self.containers.has_work or self.pulls.running > 0
+        return self._lives.has_work or self.pulls.running > 0
 
     async def close(self) -> None:
         """Let go of containers, which go on, and close the files."""
-        self.containers.close()
+        self._lives.close()
         self.pulls.close()
         self.events.flush()
         self._spawner.close()

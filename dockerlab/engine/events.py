@@ -113,7 +113,10 @@ def _matches(event: Event, filters: Mapping[str, Sequence[str]]) -> bool:
         elif key == "label":
             hit = all(_has_label(event.attributes, label) for label in wanted)
         else:
-            hit = {"type": event.kind, "event": event.action}.get(key, "") in wanted
+            # "exec_start: ls" is an exec_start, "health_status: healthy" a health_status.
+            action = event.action.partition(": ")[0]
+            kinds = {"type": {event.kind}, "event": {event.action, action}}
+            hit = not kinds.get(key, set()).isdisjoint(wanted)
         if not hit:
             return False
     return True

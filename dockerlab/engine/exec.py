@@ -19,6 +19,8 @@ class ExecConfig(msgspec.Struct, frozen=True, kw_only=True):
     attach_stdout: bool = False
     attach_stderr: bool = False
     privileged: bool = False
+    detach_keys: str = ""
+    console_size: tuple[int, int] = (0, 0)
 
 
 class Exec(msgspec.Struct, frozen=True, kw_only=True):

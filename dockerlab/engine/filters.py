@@ -42,6 +42,7 @@ def select_containers(
             re.search(v, "/" + c.name) is not None or re.search(v, c.name) is not None
         ),
         "label": lambda c, v: _has_label(c.config.labels, v),
+        "label!": lambda c, v: not _has_label(c.config.labels, v),
         "status": lambda c, v: c.state.status == v,
         "exited": lambda c, v: c.state.status == "exited" and str(c.state.exit_code) == v,
         "ancestor": lambda c, v: c.image_id in ancestor_ids(v),
@@ -49,7 +50,7 @@ def select_containers(
         "before": lambda c, v: c.created_at < resolve(v).created_at,
         "since": lambda c, v: c.created_at > resolve(v).created_at,
         "is-task": lambda _, v: v.lower() in ("false", "0"),
-        "health": lambda _, v: v == "none",
+        "health": lambda c, v: v == (c.state.health.status if c.state.health else "none"),
         "volume": lambda *_: False,
         "publish": lambda *_: False,
         "expose": lambda c, v: any(p in (v, f"{v}/tcp") for p in c.config.exposed_ports),
@@ -103,8 +104,8 @@ def _narrowed(image: Image, patterns: Sequence[str]) -> Image:
 
 
 def _admits(test: _Test, container: Container, key: str, values: Sequence[str]) -> bool:
-    # Labels must all be there; of every other key one value is enough.
-    return (all if key == "label" else any)(test(container, value) for value in values)
+    # Labels must all be there, or all be absent; of every other key one value is enough.
+    return (all if key in ("label", "label!") else any)(test(container, value) for value in values)
 
 
 def _check(filters: Filters, tests: Mapping[str, object]) -> None:

@@ -5,10 +5,10 @@ The rules are dockerd's when it creates a container (Engine API, /containers/cre
 
 import msgspec
 
-from dockerlab.engine.container import ContainerConfig
+from dockerlab.engine.container import ContainerConfig, HealthCheck
 from dockerlab.engine.image import Image
 from dockerlab.errors import InvalidArgument, NotFound
-from dockerlab.oci.imageconfig import RunConfig
+from dockerlab.oci.imageconfig import ImageHealthCheck, RunConfig
 from dockerlab.oci.platform import Platform, parse_platform
 
 __all__ = ["check_platform", "merge"]
@@ -43,6 +43,23 @@ def merge(config: ContainerConfig, image: RunConfig) -> ContainerConfig:
         exposed_ports=tuple(sorted({*(image.exposed_ports or {}), *config.exposed_ports})),
         volumes=tuple(sorted({*(image.volumes or {}), *config.volumes})),
         stop_signal=config.stop_signal or image.stop_signal or "",
+        healthcheck=_merge_health(config.healthcheck, image.healthcheck),
+        shell=config.shell or image.shell or (),
+    )
+
+
+def _merge_health(own: HealthCheck | None, image: ImageHealthCheck | None) -> HealthCheck | None:
+    """Fill in field by field; an image's that cannot be right counts as none."""
+    if image is None:
+        return own
+    own = own or HealthCheck()
+    return HealthCheck(
+        test=own.test or image.test or (),
+        interval_ns=own.interval_ns or max(0, image.interval or 0),
+        timeout_ns=own.timeout_ns or max(0, image.timeout or 0),
+        start_period_ns=own.start_period_ns or max(0, image.start_period or 0),
+        start_interval_ns=own.start_interval_ns or max(0, image.start_interval or 0),
+        retries=own.retries or max(0, image.retries or 0),
     )
 
 

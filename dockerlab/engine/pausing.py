@@ -29,7 +29,7 @@ def check_not_paused(container: Container, name: str, purpose: str) -> None:
 class Pausing:
     """Pauses containers, and notes what monitors say of the freezer and of memory.
 
-    It is told of each container that runs (`running`), by whoever takes it under care.
+    It is one of the observers of `lives`.
     """
 
     def __init__(self, roster: Roster, folders: Folders, events: Events) -> None:
@@ -81,6 +81,15 @@ class Pausing:
                 self._note(container.id, "paused", "running", "unpause")
 
         task.on_notice = heard
+
+    def ended(self, container: Container) -> None:
+        """Do nothing: the freezer has let go of it."""
+
+    def gone(self, container: Container) -> None:
+        """Do nothing."""
+
+    def removed(self, container_id: ContainerId) -> None:
+        """Do nothing."""
 
     def _cgroup(self, container: Container) -> Cgroup:
         cgroup = find_cgroup(self._folders.container(container.id))

@@ -11,6 +11,10 @@ yes, ended         coming              the monitor is at its last steps: adopt, 
 no                 there               it ended while no daemon ran: note that
 no                 missing             never started: leave; was running: it ended unseen (255)
 =================  ==================  =================================================
+
+What was started before the machine was, has ended: neither its process id nor a socket that it left
+is looked at. Then the restart policies have their say, on what ended meanwhile as on what ended
+before.
 """
 
 import asyncio
@@ -23,9 +27,10 @@ import msgspec
 
 from dockerlab.engine.cgroup import is_frozen
 from dockerlab.engine.container import Container
-from dockerlab.engine.containers import Containers
 from dockerlab.engine.folders import ContainerFolder, Folders
 from dockerlab.engine.images import Images
+from dockerlab.engine.lives import Lives, this_boot
+from dockerlab.engine.restart import starts_with_engine
 from dockerlab.engine.roster import Roster
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.task import ExitRecord, Task, exit_from_file
@@ -37,7 +42,7 @@ _ANSWER_TIMEOUT_S = 5.0
 
 
 async def recover(
-    roster: Roster, containers: Containers, images: Images, folders: Folders, spawner: Spawner
+    roster: Roster, lives: Lives, images: Images, folders: Folders, spawner: Spawner
 ) -> None:
     """Bring records, folders and monitors into agreement."""
     for container in roster.all():
@@ -45,7 +50,7 @@ async def recover(
         if not folder.path.is_dir():
             roster.forget(container)  # Its removal had begun: the folder goes first.
             continue
-        await _settle(container, folder, roster, containers)
+        await _settle(container, folder, roster, lives)
     known = {container.id for container in roster.all()}
     for orphan in folders.container_ids() - known:
         folders.discard(orphan)
@@ -57,9 +62,10 @@ async def recover(
 
 
 async def _settle(
-    container: Container, folder: ContainerFolder, roster: Roster, containers: Containers
+    container: Container, folder: ContainerFolder, roster: Roster, lives: Lives
 ) -> None:
-    task = await _connect(folder)
+    is_of_this_boot = container.state.boot_id in ("", this_boot())
+    task = await _connect(folder) if is_of_this_boot else None
     if task is not None:
         state = task.state.result()
         running = msgspec.structs.replace(
@@ -68,18 +74,25 @@ async def _settle(
             oom_killed=container.state.oom_killed or bool(state.get("oom_killed")),
             pid=int(state["pid"]),
             started_at=datetime.fromtimestamp(int(state["started_ns"]) / 1e9, UTC),
+            boot_id=this_boot(),
         )
         roster.save(msgspec.structs.replace(container, state=running))
-        containers.adopt(container.id, task)
+        lives.adopt(container.id, task)
         return
     shutil.rmtree(folder.monitor_dir, ignore_errors=True)
+    if container.state.is_running:
+        lives.clear_cgroup(container)
     record = exit_from_file(folder.exit_file)
     if record is not None and _is_news(container, record):
-        await containers.ended(container.id, record)
+        await lives.ended(container.id, record)
+    elif container.state.status == "restarting":
+        lives.restart_later(container.id, 0.0)
     elif container.state.is_running:
-        await containers.ended(container.id, record or _unseen())
+        await lives.ended(container.id, record or _unseen())
     elif container.host.auto_remove and container.state.status == "exited":
-        await containers.remove(container.id, force=False)
+        await lives.remove(container.id)
+    elif starts_with_engine(container):
+        lives.start_with_engine(container.id)
 
 
 def _is_news(container: Container, record: ExitRecord) -> bool:

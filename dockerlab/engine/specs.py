@@ -113,8 +113,14 @@ def make_spec(container: Container, facts: HostFacts) -> Spec:
 
 
 def exec_process(container: Container, config: ExecConfig, facts: HostFacts) -> Process:
-    """Return one more process for a running container: its privileges, its own command."""
-    process = _process(container, facts, _capabilities(container, facts))
+    """Return one more process for a running container: its privileges, its own command.
+
+    A privileged one has every capability, within the container's namespaces and its filter.
+    """
+    given = _capabilities(container, facts)
+    if config.privileged:
+        given = defaults.effective_capabilities(["ALL"], is_rootless=facts.mapping is not None)
+    process = _process(container, facts, given)
     process["args"] = list(config.argv)
     process["terminal"] = config.tty
     process["cwd"] = config.working_dir or process["cwd"]

@@ -27,6 +27,7 @@ from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT, HostFacts
 from dockerlab.engine.task import Message, Task, start_failure
 from dockerlab.oci.runtimespec import Spec
 from dockerlab.phases import Stopwatch
+from dockerlab.runtime.cgroups.tree import detect
 from dockerlab.runtime.seccomp import compile_filter
 from dockerlab.runtime.usernamespace import Mapping
 
@@ -138,6 +139,20 @@ class Starter:
         stopwatch.add("start", begin, float(message["timings"]["executed"]))
         return task, message
 
+    def clear_cgroup(self, container: Container) -> None:
+        """Remove the cgroup that a killed monitor left, with whoever is in it.
+
+        Raises
+        ------
+        OSError
+            Somebody in it does not die, or it is not ours to remove.
+        """
+        if self.cgroup_parent:
+            path = f"{self.cgroup_parent}/{container.id}"
+            tree = detect()
+            tree.kill(path)
+            tree.remove(path)
+
     def discard(self, trash: Path) -> None:
         """Delete a folder of a container; as root of the container's ids, so in the zygote."""
         self.spawner.submit("remove_tree", {"root": str(trash.parent), "path": str(trash)})
@@ -172,7 +187,9 @@ class Starter:
             "terminal": config.tty,
             "open_stdin": config.open_stdin,
             "stdin_once": config.stdin_once,
-            "tty_size": None,
+            "tty_size": [*container.host.console_size]
+            if any(container.host.console_size)
+            else None,
             "attachments": attachments,
         }
 

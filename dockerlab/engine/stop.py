@@ -4,31 +4,34 @@ import asyncio
 import signal as signals
 
 from dockerlab.engine.container import Container
+from dockerlab.engine.signals import parse_signal
 from dockerlab.engine.task import Task
 from dockerlab.errors import EngineFailure, InvalidArgument
 
-__all__ = ["DEFAULT_TIMEOUT_S", "parse_signal", "send_signal", "stop"]
+__all__ = ["DEFAULT_TIMEOUT_S", "is_meant_to_end", "kill", "send_signal", "stop", "stop_signal"]
 
 DEFAULT_TIMEOUT_S = 10
 # SIGKILL cannot be refused; a task that is stuck in the kernel can outlast it.
 _KILL_PATIENCE_S = 10
 
 
-def parse_signal(text: str) -> signals.Signals:
-    """Parse ``9``, ``KILL`` or ``SIGKILL``.
-
-    Raises
-    ------
-    InvalidArgument
-        There is no such signal.
-    """
-    name = text.upper()
+def stop_signal(container: Container) -> int:
+    """Return the signal that asks the container to end: its own, or SIGTERM."""
     try:
-        if name.isdigit():
-            return signals.Signals(int(name))
-        return signals.Signals[name if name.startswith("SIG") else f"SIG{name}"]
-    except (KeyError, ValueError) as exc:
-        raise InvalidArgument(f"invalid signal: {text}") from exc
+        return parse_signal(container.config.stop_signal or "SIGTERM")
+    except InvalidArgument:
+        return signals.SIGTERM  # An image may say anything.
+
+
+def is_meant_to_end(container: Container, number: int) -> bool:
+    """Tell whether a user who sends this signal wants the container to end.
+
+    Then its restart policy leaves it ended, and it is woken when it is paused.
+
+    As in dockerd: SIGKILL and the container's own stop signal; where it has none, every signal.
+    """
+    own = container.config.stop_signal
+    return not own or number in (signals.SIGKILL, stop_signal(container))
 
 
 def send_signal(task: Task, number: int, *, wakes: bool = True) -> None:
@@ -47,29 +50,17 @@ def send_signal(task: Task, number: int, *, wakes: bool = True) -> None:
     task.send({"type": "kill", "signal": number, "wakes": wakes})
 
 
-def wakes(container: Container, number: int) -> bool:
-    """Tell whether a signal that a user sends lets a paused container run on.
-
-    As in dockerd: SIGKILL and the container's own stop signal; where it has none, every signal.
-    """
-    own = container.config.stop_signal
-    return not own or number in (signals.SIGKILL, parse_signal(own))
-
-
-async def stop(container: Container, task: Task, *, timeout_s: int | None, signal: str) -> None:
+async def stop(container: Container, task: Task, *, timeout_s: int | None, signal: int) -> None:
     """Ask the container to end, wait, then kill it; returns when it has ended.
 
     Parameters
     ----------
     timeout_s : int or None
         Seconds of patience; -1 waits for ever, None takes the container's own or 10.
-    signal : str
-        '' takes the container's own or SIGTERM.
     """
-    number = parse_signal(signal or container.config.stop_signal or "SIGTERM")
     own = container.config.stop_timeout_s
     patience = timeout_s if timeout_s is not None else (DEFAULT_TIMEOUT_S if own is None else own)
-    send_signal(task, number)
+    send_signal(task, signal)
     try:
         await asyncio.wait_for(
             asyncio.shield(task.exited), None if patience < 0 else max(patience, 0.001)

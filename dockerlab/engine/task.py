@@ -91,6 +91,8 @@ class Task:
         Always gets a result, also when the monitor was killed.
     gone : Event
         The monitor has given back the mounts, the cgroup and its folder.
+    on_detach : callable
+        Called when an attached client went away by its detach keys.
     """
 
     def __init__(
@@ -112,9 +114,15 @@ class Task:
         self.gone = asyncio.Event()
         # What the monitor says of its own accord: "oom", "thawed".
         self.on_notice: Callable[[Message], None] = _ignore
+        self.on_detach: Callable[[], None] = _nothing
         self.exec_messages: dict[str, Callable[[Message], None]] = {}
         self._shares: list[asyncio.Future[int]] = []
         loop.add_reader(connection, self._readable)
+
+    @property
+    def earlier(self) -> Message | None:
+        """The monitor's ``state`` message; None for a task that this engine has started itself."""
+        return self.state.result() if self.state.done() and not self.state.cancelled() else None
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Send a message with descriptors.
@@ -179,12 +187,13 @@ class Task:
             "output": self._heard_output,
             "oom": self.on_notice,
             "thawed": self.on_notice,
+            "detached": self._heard_detach,
         }.get(message["type"])
         on_exec = self.exec_messages.get(str(message.get("exec_id")))
-        if handle is not None:
-            handle(message)
-        elif on_exec is not None:
+        if on_exec is not None:
             on_exec(message)
+        elif handle is not None and "exec_id" not in message:
+            handle(message)
 
     def _heard_start(self, message: Message) -> None:
         if message["type"] == "started":
@@ -214,6 +223,9 @@ class Task:
             share.set_result(fds[0])
         else:
             share.set_exception(Conflict("the container is not running"))
+
+    def _heard_detach(self, _message: Message) -> None:
+        self.on_detach()
 
     def _watch(self, pid: int) -> None:
         self.pid = pid
@@ -246,6 +258,10 @@ class Task:
 
 def _ignore(_message: Message) -> None:
     """Take no notice."""
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _exit_record(message: Message) -> ExitRecord:

@@ -10,6 +10,7 @@ import socket
 import struct
 from collections import deque
 
+from dockerlab.runtime.detachkeys import DetachKeys
 from dockerlab.runtime.loop import GONE, READABLE, WRITABLE
 
 TYPE_CHECKING = False
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
         def end_of_input(self) -> None:
             """Note that a client will give no more input."""
+
+        def detached(self) -> None:
+            """Note that a client has typed its detach keys, and is gone."""
 
         def drained(self) -> None:
             """Note that a client has taken output."""
@@ -62,7 +66,8 @@ class Attachment:
     Parameters
     ----------
     request : dict
-        ``stdin``, ``stdout``, ``stderr``, ``is_multiplexed`` as in `runtime.protocol`.
+        ``stdin``, ``stdout``, ``stderr``, ``is_multiplexed``, ``detach_keys``, ``leftover`` as in
+        `runtime.protocol`; what is left over is the beginning of its input.
     """
 
     def __init__(self, loop: Loop, fd: int, request: dict[str, Any], owner: Owner) -> None:
@@ -73,6 +78,7 @@ class Attachment:
         self._streams = {stream for stream, name in ((1, "stdout"), (2, "stderr")) if request[name]}
         self._is_multiplexed = bool(request["is_multiplexed"])
         self._gives_input = bool(request["stdin"])
+        self._detach_keys = DetachKeys(request.get("detach_keys", "").encode("latin-1"))
         self._queue: deque[bytes | memoryview] = deque()
         self._is_ending = False
         self._watched = -1
@@ -92,6 +98,16 @@ class Attachment:
         self.queued_bytes += len(data)
         if was_empty:
             self._flush()
+
+    def take(self, data: bytes) -> None:
+        """Hand on what the client typed, and let it go when its detach keys are among that."""
+        data, is_detached = self._detach_keys.feed(data)
+        if data:
+            self._owner.feed(data)
+        if is_detached:
+            self._gives_input = False
+            self._owner.detached()
+            self.drop()
 
     def end(self) -> None:
         """Close the connection as soon as everything queued is sent."""
@@ -146,9 +162,11 @@ class Attachment:
         except OSError:
             data = b""
         if data:
-            self._owner.feed(data)
+            self.take(data)
             return
         self._gives_input = False
+        if held := self._detach_keys.rest():
+            self._owner.feed(held)
         self._owner.end_of_input()
         self.update()
 

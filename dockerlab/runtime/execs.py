@@ -6,8 +6,9 @@ What such a process does until execve is the launcher's business: `runtime.names
 from __future__ import annotations
 
 import os
+import signal
 
-from dockerlab.runtime.exitrecord import write_exit_record
+from dockerlab.runtime.exitrecord import write_whole
 from dockerlab.runtime.namespaced import Additional
 from dockerlab.runtime.protocol import Step, StepFailure
 from dockerlab.runtime.stdio import Stdio
@@ -51,10 +52,12 @@ class Execs:
     def start(self, message: dict[str, Any], fds: list[int], init: Supervised) -> None:
         """Start the process that the message ``exec`` describes; it owns the descriptors."""
         exec_id = message["exec_id"]
-        observer = _Observer(self, exec_id, message.get("exit_file", ""))
+        observer = _Observer(self, exec_id, message)
         try:
             with Step("fork"):
                 self._running[exec_id] = self._fork(message, fds, init, observer)
+            if message.get("timeout_s"):
+                self._loop.call_later(message["timeout_s"], observer.expire)
         except StepFailure as failure:
             for fd in fds:
                 os.close(fd)
@@ -65,10 +68,32 @@ class Execs:
         if exec_id in self._running:
             self._running[exec_id].stdio.resize(rows, columns)
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process ids of those that run, by the execs' ids."""
+        return {exec_id: each.pid for exec_id, each in self._running.items()}
+
+    def kill(self, exec_id: str) -> None:
+        """End an exec with what it started in its process group, which is its own."""
+        running = self._running.get(exec_id)
+        if running is not None and running.exit_code is None:
+            try:
+                os.killpg(running.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                running.kill(signal.SIGKILL)  # It has not come as far as its setsid(2).
+
+    def detached(self, exec_id: str) -> None:
+        """Tell that a client went away by its keys."""
+        self._tell({"type": "detached", "exec_id": exec_id})
+
     def started(self, exec_id: str) -> None:
         """Tell that the program runs."""
         pid = self._running[exec_id].pid
         self._tell({"type": "exec_started", "exec_id": exec_id, "pid": pid})
+
+    def cancel(self, expire: Callable[[], None]) -> None:
+        """Forget a time limit."""
+        self._loop.cancel(expire)
 
     def let_go(self, exec_id: str) -> None:
         """Leave its clients to the engine."""
@@ -94,6 +119,8 @@ class Execs:
         stdio = Stdio(self._loop, ends_with_client=not terminal, log=None, on_first_byte=None)
         request = Additional(process, message.get("user"), streams, init)
         supervised = self.launcher.launch_additional(request, stdio, observer)
+        supervised.tty_size = message.get("tty_size")
+        stdio.on_detach = observer.on_detach
         self.streams.append(stdio)
         for attachment in message["attachments"]:
             stdio.attach(fds.pop(0), attachment)
@@ -106,10 +133,28 @@ class Execs:
 class _Observer:
     """Hands the events of one process to the keeper of all."""
 
-    def __init__(self, execs: Execs, exec_id: str, exit_file: str) -> None:
+    def __init__(self, execs: Execs, exec_id: str, message: dict[str, Any]) -> None:
         self._execs = execs
         self._exec_id = exec_id
-        self._exit_file = exit_file
+        self._exit_file: str = message.get("exit_file", "")
+        self._is_timed_out = False
+
+    def _write_record(self, exit_code: int) -> None:
+        try:
+            # For the next daemon: it need not survive a power cut, which the exec does not either.
+            os.close(write_whole(self._exit_file, {"exit_code": exit_code}))
+        except OSError as error:
+            line = f"the exit record of exec {self._exec_id} is not written: {error.strerror}\n"
+            os.write(2, line.encode())
+
+    def expire(self) -> None:
+        """End it: its time is up."""
+        self._is_timed_out = True
+        self._execs.kill(self._exec_id)
+
+    def on_detach(self) -> None:
+        """Tell that a client went away by its keys."""
+        self._execs.detached(self._exec_id)
 
     def on_mounted(self, fds: list[int]) -> None:
         """Close the descriptors: an exec mounts nothing."""
@@ -128,5 +173,7 @@ class _Observer:
     def on_exited(self, exit_code: int) -> None:
         """Record it where that is wanted, and tell it."""
         if self._exit_file:
-            write_exit_record(self._exit_file, {"exit_code": exit_code})()
-        self._execs.ended(self._exec_id, {"type": "exec_exited", "exit_code": exit_code})
+            self._write_record(exit_code)
+        self._execs.cancel(self.expire)
+        end = {"exit_code": exit_code, "is_timed_out": self._is_timed_out}
+        self._execs.ended(self._exec_id, {"type": "exec_exited", **end})

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["write_exit_record"]
+__all__ = ["write_exit_record", "write_whole"]
 
 _MODE = 0o600
 
@@ -24,10 +24,7 @@ def write_exit_record(path: str, record: dict[str, Any]) -> Callable[[], None]:
     the disk is apart, because it may take longer than the container ran, and whoever waits for
     the container should not wait for that.
     """
-    temporary = f"{path}.new"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
-    os.write(fd, json.dumps(record).encode())
-    os.rename(temporary, path)
+    fd = write_whole(path, record)
 
     def settle() -> None:
         """Flush the record to the disk."""
@@ -35,3 +32,12 @@ def write_exit_record(path: str, record: dict[str, Any]) -> Callable[[], None]:
         os.close(fd)
 
     return settle
+
+
+def write_whole(path: str, record: dict[str, Any]) -> int:
+    """Write the record under its name; return the open file, which the caller closes."""
+    temporary = f"{path}.new"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+    os.write(fd, json.dumps(record).encode())
+    os.rename(temporary, path)
+    return fd

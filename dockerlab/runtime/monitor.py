@@ -139,6 +139,7 @@ class Monitor:
             log=log,
             on_first_byte=self._first_byte,
         )
+        stdio.on_detach = self._detached
         for fd, request in zip(self._waiting, args["attachments"], strict=True):
             stdio.attach(fd, request)
         self._waiting = []
@@ -154,6 +155,9 @@ class Monitor:
                     self._oom.start(tree, path)
             self._tree, self._cgroup_path = tree, path
         self._timings["cgroup"] = time.monotonic()
+
+    def _detached(self) -> None:
+        self._tell({"type": "detached"})
 
     def _first_byte(self, monotonic_s: float) -> None:
         self._tell({"type": "output", "monotonic_s": monotonic_s})
@@ -269,6 +273,7 @@ class Monitor:
             "started_ns": self._started_ns,
             "exit_code": init.exit_code,
             "oom_killed": self._was_oom_killed(),
+            "execs": self._execs.pids,
         }
 
     def _shared(self) -> tuple[int, ...]:

@@ -22,20 +22,23 @@ One JSON object a datagram on a SEQPACKET socket, descriptors beside it (SCM_RIG
                     <--    {"type": "failed", "step", "errno", "path", "message"}
                     <--    {"type": "output", "monotonic_s"}        at the first byte
     attach [+ fd]   -->    {"type": "attach", "stdin", "stdout", "stderr", "is_multiplexed",
-                            "leftover"}
+                            "leftover", "detach_keys"}
+                    <--    {"type": "detached", "exec_id"?}         by its keys
     kill            -->    {"type": "kill", "signal", "wakes"?}
                     <--    {"type": "thawed"}               it was paused, and the signal woke it
                     <--    {"type": "oom"}                  the kernel killed a process of it
     update          -->    {"type": "watch_memory"}         it has a limit of memory by now
     resize          -->    {"type": "resize", "rows", "columns", "exec_id"?}
     state           -->    {"type": "state"}
-                    <--    {"type": "state", "pid", "started_ns", "exit_code", "oom_killed"}
+                    <--    {"type": "state", "pid", "started_ns", "exit_code", "oom_killed",
+                            "execs"}
     share           -->    {"type": "share"}
                     <--    {"type": "shared"} [+ a pidfd of the first process, while it runs]
-    exec [+ fds]    -->    {"type": "exec", "exec_id", "process", "terminal", "open_stdin", …}
+    exec [+ fds]    -->    {"type": "exec", "exec_id", "process", "terminal", "open_stdin",
+                            "user", "attachments", "exit_file"?, "timeout_s"?, "tty_size"?}
                     <--    {"type": "exec_started", "exec_id", "pid"}
                     <--    {"type": "exec_failed", "exec_id", "step", "errno", "path", "message"}
-                    <--    {"type": "exec_exited", "exec_id", "exit_code"}
+                    <--    {"type": "exec_exited", "exec_id", "exit_code", "is_timed_out"}
                     <--    {"type": "exited", "exit_code", "oom_killed", "finished_ns",
                             "monotonic_s"}
 

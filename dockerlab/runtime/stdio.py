@@ -52,6 +52,8 @@ class Stdio:
     ----------
     on_alone : callable or None
         Called when the last client is gone.
+    on_detach : callable or None
+        Called when a client has typed its detach keys.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Stdio:
         self._on_first_byte = on_first_byte
         self._attachments: list[Attachment] = []
         self.on_alone: Callable[[], None] | None = None
+        self.on_detach: Callable[[], None] | None = None
         self._sources: dict[int, int] = {}
         self._terminal = -1
         self._stdin = -1
@@ -144,7 +147,7 @@ class Stdio:
         self._attachments.append(attachment)
         leftover = request.get("leftover", "").encode("latin-1")
         if leftover and request["stdin"]:
-            self.feed(leftover)
+            attachment.take(leftover)
         if self._is_finished and not self._sources:
             attachment.end()
 
@@ -188,6 +191,11 @@ class Stdio:
         if self._ends_with_client:
             self._input_is_ending = True
             self._flush_input()
+
+    def detached(self) -> None:
+        """Tell that a client went away by its keys."""
+        if self.on_detach is not None:
+            self.on_detach()
 
     def drained(self) -> None:
         """Let the process go on when the slowest client has caught up."""

@@ -90,6 +90,11 @@ class Supervised:
     sync : socket
         Our end of the socket on which it says how far it is; closed here.
     observer : Observer
+
+    Attributes
+    ----------
+    tty_size : list of int or None
+        Rows and columns of the terminal that it may bring.
     """
 
     def __init__(
@@ -102,6 +107,7 @@ class Supervised:
         sync.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         self._sync = sync
         self._observer = observer
+        self.tty_size: list[int] | None = None
         self._pidfd = kernel_fds.OwnedFd(os.pidfd_open(pid))
         self._is_executing = False
         self._failure: StepFailure | None = None
@@ -143,7 +149,7 @@ class Supervised:
         if message["type"] == "mounted":
             self._observer.on_mounted(fds)
         elif message["type"] == "terminal":
-            self.stdio.connect_terminal(fds[0], None)
+            self.stdio.connect_terminal(fds[0], self.tty_size)
         elif message["type"] == "executing":
             self._is_executing = True
         elif message["type"] == "failed":

@@ -70,6 +70,13 @@ DIFFERENCES: dict[str, Difference] = {
         fields=("exit", "stdout", "stderr"),
         reason="127 as of `docker run`, the reason among the errors; dockerd 20.10: 126, output",
     ),
+    "restarting_rm": _error(_NEWER, is_dated=True),
+    "restart_unknown": _error(_NEWER, is_dated=True),
+    "exec_privileged": Difference(
+        fields=("exit", "stdout"),
+        reason="every capability that root has here; dockerd 20.10 fails where root lacks one",
+        is_dated=True,
+    ),
     "version_too_new": _error("dockerlab speaks newer versions of the API", is_dated=True),
     "init_process": _output("the program is process 2: nothing of ours takes a number before it"),
     "privileged": Difference(

@@ -226,6 +226,40 @@ quiet docker rm polite
 step auto_removed sh -c "$run -d --rm --name brief busybox true >/dev/null; docker wait brief >/dev/null 2>&1; sleep 1; docker ps -aq --filter name=brief | wc -l"
 step logs_follow sh -c "$run -d --name slow busybox sh -c 'echo one; sleep 1; echo two' >/dev/null; docker logs -f slow"
 step events docker events --since 0 --until "$(date +%s.%N)" --filter container=slow --format '{{.Type}} {{.Action}}'
+
+# --- restart policies and health checks
+quiet $run -d --name flaky --restart on-failure:2 busybox sh -c 'exit 3'
+quiet sh -c 'until docker inspect -f "{{.State.Status}}" flaky | grep -q exited; do sleep 0.1; done'
+step restart_gives_up docker inspect -f '{{.RestartCount}} {{.State.Status}} {{.State.ExitCode}} {{json .HostConfig.RestartPolicy}}' flaky
+step restart_events docker events --since 0 --until "$(date +%s.%N)" --filter container=flaky --format '{{.Action}}'
+quiet $run -d --name stubborn --restart always busybox false
+quiet sh -c 'until [ "$(docker inspect -f "{{.RestartCount}}" stubborn)" -ge 6 ]; do sleep 0.1; done; sleep 0.5'
+step restarting docker inspect -f '{{.State.Status}} {{.State.Running}} {{.State.Restarting}} {{.State.Pid}} {{.State.ExitCode}}' stubborn
+step restarting_ps docker ps --filter status=restarting --format '{{.Names}} {{.Status}}'
+step restarting_exec docker exec stubborn true
+step restarting_start docker start stubborn
+step restarting_rm docker rm stubborn
+step restarting_stop docker stop stubborn
+step restarting_stopped docker inspect -f '{{.State.Status}} {{.State.Running}} {{.State.ExitCode}}' stubborn
+step restart_with_rm $once --restart always busybox true
+step restart_unknown $run --restart never busybox true
+quiet docker rm -f stubborn flaky
+quiet $run -d --name patient --health-cmd 'echo fine; ! test -e /sick' --health-interval 200ms --health-retries 2 busybox sleep 1000
+step health_config docker inspect -f '{{json .Config.Healthcheck}}' patient
+quiet sh -c 'until docker inspect -f "{{.State.Health.Status}}" patient | grep -q ^healthy; do sleep 0.1; done'
+step healthy docker inspect -f '{{.State.Health.Status}} {{.State.Health.FailingStreak}} {{json (index .State.Health.Log 0).Output}} {{(index .State.Health.Log 0).ExitCode}}' patient
+step health_filter docker ps --filter health=healthy --format '{{.Names}} {{.State}}'
+quiet docker exec patient touch /sick
+quiet sh -c 'until docker inspect -f "{{.State.Health.Status}}" patient | grep -q ^unhealthy; do sleep 0.1; done'
+step unhealthy docker inspect -f '{{.State.Health.Status}} {{json (index .State.Health.Log 4).Output}} {{(index .State.Health.Log 4).ExitCode}}' patient
+step health_events docker events --since 0 --until "$(date +%s.%N)" --filter container=patient --filter event=health_status --format '{{.Action}}'
+step exec_privileged docker exec --privileged patient grep CapEff /proc/self/status
+step exec_bad_keys docker exec -it --detach-keys ctrl-1 patient true
+quiet docker stop -t 0 patient
+step health_stopped docker inspect -f '{{.State.Health.Status}}' patient
+quiet docker rm patient
+step health_off sh -c "docker rm \$($run -d --no-healthcheck --name patient busybox true) >/dev/null; echo \$?"
+step prune_until docker container prune -f --filter until=10m
 step commit docker commit slow changed
 quiet docker rmi changed
 step copy docker cp slow:/etc/passwd -

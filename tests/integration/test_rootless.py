@@ -252,6 +252,34 @@ def test_containers_outlive_daemon_and_zygote(
         container.remove(force=True)
 
 
+def test_policies_health_and_execs_work_as_with_root(engine: EngineUnderTest) -> None:
+    client = engine.connect()
+    failing = client.containers.run(
+        "busybox",
+        "false",
+        detach=True,
+        restart_policy={"Name": "on-failure", "MaximumRetryCount": 1},
+    )
+    check = {"test": ["CMD", "true"], "interval": 10**8}
+    healthy = client.containers.run("busybox", ["sleep", "100"], detach=True, healthcheck=check)
+    wait_until(lambda: client.containers.get(str(failing.id)).status == "exited", "it gives up")
+    assert client.api.inspect_container(str(failing.id))["RestartCount"] == 1
+    wait_until(
+        lambda: client.api.containers(filters={"health": "healthy", "id": healthy.id}), "it is well"
+    )
+    script = "while ! [ -e /go ]; do sleep 0.1; done; exit 5"
+    exec_id = client.api.exec_create(str(healthy.id), ["sh", "-c", script])["Id"]
+    client.api.exec_start(exec_id, detach=True)
+    engine.kill()
+    engine.start()
+    client = engine.connect()
+    assert client.api.exec_inspect(exec_id)["Running"]
+    client.containers.get(str(healthy.id)).exec_run(["touch", "/go"])
+    wait_until(lambda: client.api.exec_inspect(exec_id)["ExitCode"] == 5, "its end is told")
+    for container in (failing, healthy):
+        client.containers.get(str(container.id)).remove(force=True)
+
+
 def test_the_holder_goes_with_the_last_who_needs_it(engine: EngineUnderTest) -> None:
     holder = _holder(engine)
     engine.stop()

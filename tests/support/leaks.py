@@ -8,12 +8,13 @@ they are found by their cgroups.
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-__all__ = ["known_containers", "leaks"]
+__all__ = ["Footprint", "known_containers", "leaks", "take_footprint"]
 
 MARK = "DOCKERLAB_TEST_SESSION"
 SETTLE_S = 5.0
@@ -72,3 +73,85 @@ def leaks(known_containers: set[str]) -> Iterator[None]:
         time.sleep(0.1)
     del os.environ[MARK]
     assert not left, "left behind: " + "; ".join(left)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """What an engine has on the host, by kind: names of it, sorted, so that two can be compared."""
+
+    processes: list[int]
+    namespaces: list[str]
+    mounts: list[str]
+    cgroups: list[str]
+    descriptors: list[str]
+    files: list[str]
+
+
+def take_footprint(
+    services: Sequence[int], folders: Sequence[Path], cgroup_ids: set[str]
+) -> Footprint:
+    """Look at everything that an engine could leave behind.
+
+    Parameters
+    ----------
+    services : sequence of int
+        Its lasting processes: daemon and zygote. All descendants are looked at too.
+    folders : sequence of Path
+        Where its files are; those of SQLite's write-ahead log come and go, and are left out.
+    cgroup_ids : set of str
+        The containers that there were.
+    """
+    processes = sorted(_family(set(services)))
+    descriptors = [f"{pid} {link}" for pid in services for link in _open_files(pid)]
+    return Footprint(
+        processes=processes,
+        namespaces=sorted({name for pid in processes for name in _namespaces(pid)}),
+        mounts=sorted(line for pid in (os.getpid(), *services) for line in _mount_table(pid)),
+        cgroups=sorted(_cgroups(cgroup_ids)),
+        descriptors=sorted(descriptors),
+        files=sorted(
+            str(path)
+            for folder in folders
+            for path in folder.rglob("*")
+            if not path.name.startswith("engine.sqlite-")
+        ),
+    )
+
+
+def _family(roots: set[int]) -> set[int]:
+    parents = {}
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                fields = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            except OSError:  # it ended meanwhile
+                continue
+            parents[int(process.name)] = int(fields[1])
+    family = set(roots)
+    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family
+
+
+def _namespaces(pid: int) -> list[str]:
+    try:
+        return [str(link.readlink()) for link in Path(f"/proc/{pid}/ns").iterdir()]
+    except OSError:  # it ended meanwhile
+        return []
+
+
+def _open_files(pid: int) -> list[str]:
+    """Return what the descriptors are of; sockets and pipes without their numbers."""
+    links = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            links.append(str(descriptor.readlink()).partition(":[")[0])
+        except OSError:  # it was closed meanwhile
+            continue
+    return links
+
+
+def _mount_table(pid: int) -> list[str]:
+    lines = Path(f"/proc/{pid}/mountinfo").read_text(encoding="utf-8").splitlines()
+    ours = (line for line in lines if "/dl-" in line or "dockerlab" in line)
+    return [f"{pid} {line.split()[4]}" for line in ours]

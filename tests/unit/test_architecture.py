@@ -60,6 +60,7 @@ RECORDS = {
     "container",
     "event",
     "exec",
+    "health",
     "image",
     "isolation",
     "log",

@@ -20,6 +20,7 @@ from dockerlab.errors import (
     InvalidArgument,
     Unsupported,
 )
+from dockerlab.units import parse_moment
 
 __all__ = ["ROUTES", "summaries"]
 
@@ -80,6 +81,7 @@ class ContainerInspect(ApiHandler):
             shape.inspection(
                 container,
                 log_path=self.engine.containers.log_path(name),
+                exec_ids=self.engine.execs.of_container(container.id),
                 sizes=_sizes(self.engine, container) if self.query.boolean("size") else None,
             )
         )
@@ -174,13 +176,15 @@ class ContainerPrune(ApiHandler):
         """Remove all containers that do not run."""
         containers = self.engine.containers
         filters = self.query.filters()
-        until = filters.pop("until", [])
-        if until:
-            raise Unsupported('the filter "until" is not supported by this version of dockerlab')
+        for key in filters.keys() - {"until", "label", "label!"}:
+            raise InvalidArgument(f"invalid filter '{key}': known are label, label!, until")
+        until = _prune_moment(filters.pop("until", []))
         deleted: list[str] = []
         freed_bytes = 0
         stopped = {**filters, "status": ["created", "exited", "dead"]}
         for container in containers.list(include_stopped=True, limit=0, filters=stopped):
+            if until is not None and container.created_at >= until:
+                continue
             try:
                 size_bytes = containers.writable_bytes(container.id)
                 await containers.remove(container.id, force=False)
@@ -189,6 +193,13 @@ class ContainerPrune(ApiHandler):
             deleted.append(container.id)
             freed_bytes += size_bytes
         self.write_json({"ContainersDeleted": deleted or None, "SpaceReclaimed": freed_bytes})
+
+
+def _prune_moment(texts: list[str]) -> datetime | None:
+    """Return before when a container must have been made; dockerd takes one moment or none."""
+    if len(texts) > 1:
+        raise InvalidArgument("more than one until filter specified")
+    return parse_moment(texts[0], datetime.now(UTC)) if texts else None
 
 
 def _image_name(engine: Engine, container: Container) -> str:

@@ -8,6 +8,7 @@ from dockerlab.daemon.handler import ApiHandler, message_of
 from dockerlab.daemon.hijack import HijackHandler
 from dockerlab.daemon.jsonstream import STDERR, frame
 from dockerlab.daemon.shapes.creation import ExecBody, ExecStartBody, exec_config
+from dockerlab.daemon.shapes.detachkeys import parse_detach_keys
 from dockerlab.engine.attachment import AttachRequest
 from dockerlab.engine.exec import Exec
 from dockerlab.errors import DockerlabError
@@ -46,6 +47,7 @@ class ExecStart(HijackHandler):
             stderr=config.attach_stderr,
             leftover=leftover,
             is_multiplexed=is_multiplexed,
+            detach_keys=parse_detach_keys(config.detach_keys),
         )
         await self.until_head_is_read(connection)
         # The status is sent already: an error can only be told in the stream, as dockerd does, and
@@ -101,7 +103,7 @@ def _inspection(record: Exec) -> dict[str, Any]:
         "OpenStdout": config.attach_stdout,
         "CanRemove": False,
         "ContainerID": record.container_id,
-        "DetachKeys": "",
+        "DetachKeys": config.detach_keys,
         "Pid": record.pid,
     }
 

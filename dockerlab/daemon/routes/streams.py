@@ -16,6 +16,7 @@ from dockerlab.daemon.jsonstream import (
     frame,
 )
 from dockerlab.daemon.query import Query
+from dockerlab.daemon.shapes.detachkeys import parse_detach_keys
 from dockerlab.engine.attachment import AttachRequest
 from dockerlab.engine.log import LogQuery, LogRecord
 from dockerlab.errors import DockerlabError, InvalidArgument
@@ -31,7 +32,7 @@ class ContainerAttach(HijackHandler):
     async def post(self, name: str) -> None:
         """Hand the connection to the engine, which joins it to the container's streams."""
         query = self.query
-        detach_keys = query.text("detachKeys")
+        detach_keys = parse_detach_keys(query.text("detachKeys"))
         container = self.engine.containers.check_attach(name)
         is_multiplexed = not container.config.tty
         connection, leftover = self.take_over(is_multiplexed=is_multiplexed)

@@ -3,6 +3,7 @@
 The other direction, from a client's JSON to records, is `shapes.creation`.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,9 @@ from dockerlab.daemon.shapes.isolation import isolation_shape
 from dockerlab.daemon.shapes.limits import limits_shape
 from dockerlab.daemon.shapes.moment import rfc3339, unix_seconds
 from dockerlab.daemon.shapes.network import endpoint, network_name
+from dockerlab.daemon.shapes.policies import health_check_shape, health_shape, policy_shape
 from dockerlab.engine.container import Container, ContainerConfig, HostConfig
+from dockerlab.engine.health import Health
 from dockerlab.engine.isolation import donor_of
 from dockerlab.units import human_duration
 
@@ -54,7 +57,13 @@ def summary(
     return shape
 
 
-def inspection(container: Container, *, log_path: str, sizes: tuple[int, int] | None) -> Json:
+def inspection(
+    container: Container,
+    *,
+    log_path: str,
+    sizes: tuple[int, int] | None,
+    exec_ids: Sequence[str] = (),
+) -> Json:
     """Return ``GET /containers/{id}/json`` (Engine API, ContainerInspectResponse)."""
     argv = container.argv
     shape: Json = {
@@ -69,13 +78,13 @@ def inspection(container: Container, *, log_path: str, sizes: tuple[int, int] | 
         "HostsPath": "",
         "LogPath": log_path,
         "Name": f"/{container.name}",
-        "RestartCount": 0,
+        "RestartCount": container.state.restart_count,
         "Driver": "overlay2",
         "Platform": container.platform.partition("/")[0],
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": "",
-        "ExecIDs": None,
+        "ExecIDs": list(exec_ids) or None,
         "HostConfig": _host_config(container.host),
         "GraphDriver": {"Data": None, "Name": "overlay2"},
         "Mounts": mount_points(container.host.binds),
@@ -94,7 +103,8 @@ def status_text(container: Container, now: datetime) -> str:
         since = human_duration(max(0.0, (now - state.started_at).total_seconds()))
         if state.status == "restarting":
             return f"Restarting ({state.exit_code}) {_ago(state.finished_at, now)}"
-        return f"Up {since}" + (" (Paused)" if state.status == "paused" else "")
+        note = "Paused" if state.status == "paused" else _health_note(state.health)
+        return f"Up {since}" + (f" ({note})" if note else "")
     if state.status == "created":
         return "Created"
     if state.status == "removing":
@@ -102,6 +112,12 @@ def status_text(container: Container, now: datetime) -> str:
     if state.status == "dead":
         return "Dead"
     return f"Exited ({state.exit_code}) {_ago(state.finished_at, now)}"
+
+
+def _health_note(health: Health | None) -> str:
+    if health is None:
+        return ""
+    return "health: starting" if health.status == "starting" else health.status
 
 
 def _ago(moment: datetime, now: datetime) -> str:
@@ -114,7 +130,7 @@ def _command(argv: tuple[str, ...]) -> str:
 
 def _state(container: Container) -> Json:
     state = container.state
-    return {
+    shape: Json = {
         "Status": state.status,
         "Running": state.is_running,
         "Paused": state.status == "paused",
@@ -127,6 +143,9 @@ def _state(container: Container) -> Json:
         "StartedAt": rfc3339(state.started_at),
         "FinishedAt": rfc3339(state.finished_at),
     }
+    if state.health is not None:
+        shape["Health"] = health_shape(state.health)
+    return shape
 
 
 def _config(config: ContainerConfig) -> Json:
@@ -155,6 +174,10 @@ def _config(config: ContainerConfig) -> Json:
         shape["StopSignal"] = config.stop_signal
     if config.stop_timeout_s is not None:
         shape["StopTimeout"] = config.stop_timeout_s
+    if config.healthcheck is not None:
+        shape["Healthcheck"] = health_check_shape(config.healthcheck)
+    if config.shell:
+        shape["Shell"] = list(config.shell)
     return shape
 
 
@@ -172,11 +195,11 @@ def _host_config(host: HostConfig) -> Json:
         "LogConfig": {"Type": host.log_driver or _DEFAULT_LOG_DRIVER, "Config": {}},
         "NetworkMode": host.network_mode,
         "PortBindings": {},
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": policy_shape(host.restart_policy),
         "AutoRemove": host.auto_remove,
         "VolumeDriver": "",
         "VolumesFrom": None,
-        "ConsoleSize": [0, 0],
+        "ConsoleSize": list(host.console_size),
         "CapAdd": list(host.cap_add) or None,
         "CapDrop": list(host.cap_drop) or None,
         "Dns": [],

@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
-from dockerlab.daemon.shapes.hostconfig import host_config, network_mode, unsupported
+from dockerlab.daemon.shapes.detachkeys import parse_detach_keys
+from dockerlab.daemon.shapes.hostconfig import console_size, host_config, network_mode, unsupported
+from dockerlab.daemon.shapes.policies import health_check
 from dockerlab.engine.container import ContainerConfig, HostConfig
 from dockerlab.engine.exec import ExecConfig
 from dockerlab.errors import InvalidArgument
@@ -40,6 +42,7 @@ class CreateBody(msgspec.Struct, kw_only=True, rename="pascal"):
     network_disabled: bool | None = None
     mac_address: str | None = None
     healthcheck: dict[str, Any] | None = None
+    shell: list[str] | None = None
     host_config: dict[str, Any] | None = None
     networking_config: dict[str, Any] | None = None
 
@@ -57,6 +60,9 @@ class ExecBody(msgspec.Struct, kw_only=True, rename="pascal"):
     attach_stderr: bool | None = None
     privileged: bool | None = None
     detach_keys: str | None = None
+    # So spelled by docker-py, and Go's JSON takes a key in either case.
+    detach_keys_of_python: str | None = msgspec.field(default=None, name="detachKeys")
+    console_size: list[int] | None = None
 
 
 class ExecStartBody(msgspec.Struct, kw_only=True, rename="pascal"):
@@ -90,15 +96,13 @@ def exec_config(body: ExecBody) -> ExecConfig:
     Raises
     ------
     InvalidArgument
-        No command.
-    Unsupported
-        ``--privileged``.
+        No command, or detach keys that no terminal sends.
     """
     argv = _words(body.cmd)
     if not argv:
         raise InvalidArgument("No exec command specified")
-    if body.privileged:
-        raise unsupported("--privileged")
+    detach_keys = body.detach_keys or body.detach_keys_of_python or ""
+    parse_detach_keys(detach_keys)
     return ExecConfig(
         argv=argv,
         env=tuple(body.env or ()),
@@ -108,6 +112,9 @@ def exec_config(body: ExecBody) -> ExecConfig:
         attach_stdin=bool(body.attach_stdin),
         attach_stdout=bool(body.attach_stdout),
         attach_stderr=bool(body.attach_stderr),
+        privileged=bool(body.privileged),
+        detach_keys=detach_keys,
+        console_size=console_size(body.console_size or []),
     )
 
 
@@ -140,15 +147,14 @@ def _container_config(body: CreateBody) -> ContainerConfig:
         attach_stderr=bool(body.attach_stderr),
         stop_signal=body.stop_signal or "",
         stop_timeout_s=body.stop_timeout,
+        healthcheck=health_check(body.healthcheck),
+        shell=tuple(body.shell or ()),
     )
 
 
 def _refuse_config(body: CreateBody) -> None:
     if body.mac_address:
         raise unsupported("--mac-address")
-    test = (body.healthcheck or {}).get("Test")
-    if test and test != ["NONE"]:
-        raise unsupported("--health-cmd")
     endpoints = (body.networking_config or {}).get("EndpointsConfig")
     for name, settings in endpoints.items() if isinstance(endpoints, dict) else ():
         network_mode(name)

@@ -12,11 +12,12 @@ import msgspec
 from dockerlab.daemon.shapes.binds import read_binds
 from dockerlab.daemon.shapes.isolation import isolation
 from dockerlab.daemon.shapes.limits import LimitsBody, count, limits
+from dockerlab.daemon.shapes.policies import restart_policy
 from dockerlab.engine.container import HostConfig
 from dockerlab.engine.isolation import CONTAINER_MODE
 from dockerlab.errors import InvalidArgument, Unsupported
 
-__all__ = ["host_config", "network_mode", "unsupported"]
+__all__ = ["console_size", "host_config", "network_mode", "unsupported"]
 
 _SHM_BYTES = 64 << 20
 
@@ -66,6 +67,7 @@ class HostBody(LimitsBody, kw_only=True, rename="pascal"):
     oom_score_adj: int | None = None
     log_config: dict[str, Any] | None = None
     restart_policy: dict[str, Any] | None = None
+    console_size: list[int] | None = None
 
 
 def host_config(raw: Mapping[str, Any], *, is_networkless: bool) -> HostConfig:
@@ -88,7 +90,6 @@ def host_config(raw: Mapping[str, Any], *, is_networkless: bool) -> HostConfig:
         host = msgspec.convert(raw, HostBody)
     except msgspec.ValidationError as exc:
         raise InvalidArgument(f"invalid HostConfig: {exc}") from exc
-    _refuse_policies(host)
     return HostConfig(
         network_mode="none" if is_networkless else network_mode(host.network_mode or ""),
         auto_remove=bool(host.auto_remove),
@@ -102,6 +103,8 @@ def host_config(raw: Mapping[str, Any], *, is_networkless: bool) -> HostConfig:
         log_driver=_log_driver(host.log_config or {}),
         binds=read_binds(raw),
         isolation=isolation(raw),
+        restart_policy=restart_policy(host.restart_policy, auto_remove=bool(host.auto_remove)),
+        console_size=console_size(host.console_size or []),
     )
 
 
@@ -110,11 +113,6 @@ def _refuse_options(raw: Mapping[str, Any]) -> None:
         value = raw.get(key)
         if value and value not in harmless:
             raise unsupported(flag)
-
-
-def _refuse_policies(host: HostBody) -> None:
-    if (host.restart_policy or {}).get("Name") not in (None, "", "no"):
-        raise unsupported("--restart")
 
 
 def network_mode(mode: str) -> str:
@@ -144,6 +142,14 @@ def _oom_score_adj(value: int) -> int:
     if not -1000 <= value <= 1000:  # noqa: PLR2004 - proc_pid_oom_score_adj(5)
         raise InvalidArgument(f"Invalid value {value}, range for oom score adj is [-1000, 1000]")
     return value
+
+
+def console_size(size: list[int]) -> tuple[int, int]:
+    """Return rows and columns of a client's terminal; nothing for what no terminal can have."""
+    # 16 bits for each: ioctl_tty(2), TIOCSWINSZ.
+    rows, columns = (*size, 0, 0)[:2]
+    is_possible = 0 <= rows < 1 << 16 and 0 <= columns < 1 << 16
+    return (rows, columns) if is_possible else (0, 0)
 
 
 def unsupported(flag: str) -> Unsupported:

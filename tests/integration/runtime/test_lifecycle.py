@@ -226,7 +226,7 @@ def test_an_execs_input_output_and_exit_code(boxes: Boxes) -> None:
 
     assert read_all(client) == b"to exec\n"
     assert box.expect("exec_started")["pid"] > 1
-    assert box.expect("exec_exited") == {"type": "exec_exited", "exec_id": "sh", "exit_code": 9}
+    assert box.expect("exec_exited")["exit_code"] == 9
 
 
 def test_an_exec_with_a_terminal(boxes: Boxes) -> None:

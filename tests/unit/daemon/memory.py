@@ -328,6 +328,10 @@ class MemoryExecs:
             connection.close()
         self.records[exec_id] = msgspec.structs.replace(record, exit_code=0)
 
+    def of_container(self, container_id: ContainerId) -> list[str]:
+        mine = (each for each in self.records.values() if each.container_id == container_id)
+        return [each.id for each in mine if each.exit_code is None]
+
     async def resize(self, exec_id: str, *, rows: int, columns: int) -> None:
         self.get(exec_id)
         self.resized.append((rows, columns))

@@ -51,11 +51,9 @@ def test_docker_run_tells_why_a_program_did_not_start(cli: Cli, program: str, st
     [
         ["-v", "name:/b"],
         ["-p", "80:80"],
-        ["--restart", "always"],
         ["--network", "mine"],
         ["--dns", "1.1.1.1"],
         ["--log-driver", "syslog"],
-        ["--health-cmd", "x"],
     ],
 )
 def test_docker_run_refuses_what_is_not_done_by_name(cli: Cli, options: list[str]) -> None:

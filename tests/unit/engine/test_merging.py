@@ -2,10 +2,10 @@
 
 import pytest
 
-from dockerlab.engine.container import ContainerConfig
+from dockerlab.engine.container import ContainerConfig, HealthCheck
 from dockerlab.engine.merging import merge
 from dockerlab.errors import InvalidArgument
-from dockerlab.oci.imageconfig import RunConfig
+from dockerlab.oci.imageconfig import ImageHealthCheck, RunConfig
 
 IMAGE = RunConfig(
     entrypoint=("/entry",),
@@ -48,6 +48,21 @@ def test_the_clients_values_win_one_by_one() -> None:
     assert merged.env == ("A=image", "B=own", "C=own")
     assert merged.labels == {"x": "image", "y": "own"}
     assert merged.user == "root"
+
+
+def test_a_health_check_is_merged_field_by_field() -> None:
+    image = RunConfig(
+        cmd=("serve",),
+        healthcheck=ImageHealthCheck(test=("CMD", "probe"), interval=5, timeout=-1, retries=4),
+        shell=("/bin/ash", "-c"),
+    )
+    merged = merge(ContainerConfig(image="i", healthcheck=HealthCheck(interval_ns=9)), image)
+    assert merged.healthcheck == HealthCheck(test=("CMD", "probe"), interval_ns=9, retries=4)
+    assert merged.shell == ("/bin/ash", "-c")
+    off = merge(ContainerConfig(image="i", healthcheck=HealthCheck(test=("NONE",))), image)
+    assert off.healthcheck is not None
+    assert off.healthcheck.test == ("NONE",)
+    assert merge(ContainerConfig(image="i"), IMAGE).healthcheck is None
 
 
 def test_without_any_command_there_is_nothing_to_create() -> None:

@@ -146,7 +146,6 @@ def test_values_that_cannot_be_right_are_refused(changes: dict[str, Any]) -> Non
         ({"Links": ["a"]}, "--link"),
         ({"ExtraHosts": ["a:1"]}, "--add-host"),
         ({"Dns": ["1.1.1.1"]}, "--dns"),
-        ({"RestartPolicy": {"Name": "always"}}, "--restart"),
         ({"Runtime": "runc"}, "--runtime"),
         ({"LogConfig": {"Type": "syslog"}}, "--log-driver"),
         ({"LogConfig": {"Type": "", "Config": {"max-size": "1m"}}}, "--log-opt"),
@@ -164,7 +163,6 @@ def test_what_is_not_done_yet_is_refused_by_its_flag(changes: dict[str, Any], fl
     [
         ({"Volumes": {"/data": {}}}, "--volume"),
         ({"MacAddress": "02:00:00:00:00:01"}, "--mac-address"),
-        ({"Healthcheck": {"Test": ["CMD", "true"]}}, "--health-cmd"),
         ({"NetworkingConfig": {"EndpointsConfig": {"mine": {}}}}, '"mine"'),
         ({"NetworkingConfig": {"EndpointsConfig": {"none": {"Aliases": ["a"]}}}}, "alias"),
     ],
@@ -182,10 +180,6 @@ def test_so_is_what_stands_outside_of_the_host_config(changes: dict[str, Any], f
 def test_the_default_network_is_left_to_the_tier(mode: str, network: str) -> None:
     assert host(NetworkMode=mode).network_mode == network
     assert read({"Image": "a", "NetworkDisabled": True})[1].network_mode == "none"
-
-
-def test_no_health_check_is_none_to_refuse() -> None:
-    read({"Image": "a", "Healthcheck": {"Test": ["NONE"]}})
 
 
 def test_an_exec_takes_over_what_it_is_told() -> None:
