@@ -7,9 +7,11 @@ name, its id, or an unambiguous beginning of its id, as clients send it.
 import builtins
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Literal, Protocol
 
+from dockerlab.engine.archive import Change, PathStat
 from dockerlab.engine.attachment import AttachRequest
 from dockerlab.engine.container import Container, ContainerConfig, ContainerId, HostConfig
 from dockerlab.engine.event import Event
@@ -18,9 +20,11 @@ from dockerlab.engine.image import Image, ImageHistory, ImageRemoval, PullProgre
 from dockerlab.engine.log import LogQuery, LogRecord
 from dockerlab.engine.registry import Credential, RateLimit
 from dockerlab.engine.system import EngineInfo
+from dockerlab.engine.volume import Volume, VolumePrune
 from dockerlab.phases import Phase
 
 __all__ = [
+    "Archives",
     "Containers",
     "Engine",
     "Events",
@@ -30,6 +34,8 @@ __all__ = [
     "Pulls",
     "Registries",
     "System",
+    "Upload",
+    "Volumes",
     "WaitCondition",
 ]
 
@@ -85,8 +91,11 @@ class Containers(Protocol):
         """Return at once (or raise NotFound); the awaitable gives the exit status."""
         ...
 
-    async def remove(self, name: str, *, force: bool) -> None:
-        """Raise Conflict when it runs and `force` is not given."""
+    async def remove(self, name: str, *, force: bool, with_volumes: bool = False) -> None:
+        """Raise Conflict when it runs and `force` is not given.
+
+        `with_volumes` takes its anonymous volumes, too.
+        """
         ...
 
     async def rename(self, name: str, new_name: str) -> None:
@@ -217,6 +226,72 @@ class Events(Protocol):
         ...
 
 
+class Volumes(Protocol):
+    """The keeper of volumes."""
+
+    def list(self, filters: Filters) -> builtins.list[Volume]:
+        """By name."""
+        ...
+
+    def get(self, name: str) -> Volume:
+        """Raise VolumeNotFound."""
+        ...
+
+    def create(
+        self, name: str, *, driver: str, labels: Mapping[str, str], options: Mapping[str, str]
+    ) -> Volume:
+        """Return the new volume, or the one that is there; '' lets the engine choose a name."""
+        ...
+
+    async def remove(self, name: str, *, force: bool) -> None:
+        """Raise Conflict when a container has it, VolumeNotFound without `force`."""
+        ...
+
+    async def prune(self, filters: Filters) -> VolumePrune:
+        """Delete unused ones: the anonymous, or all of them by the filter ``all``."""
+        ...
+
+
+class Upload(Protocol):
+    """An archive on its way into a container."""
+
+    async def write(self, data: bytes) -> None:
+        """Give the next bytes; waits for who takes them."""
+        ...
+
+    async def finish(self) -> None:
+        """Return when all is written, or raise why not."""
+        ...
+
+
+class Archives(Protocol):
+    """The files of containers, running or not."""
+
+    async def stat(self, name: str, path: str) -> PathStat:
+        """Raise NotFound when there is no such path; a link on its end is not followed."""
+        ...
+
+    def download(
+        self, name: str, path: str
+    ) -> AbstractAsyncContextManager[tuple[PathStat, AsyncIterator[bytes]]]:
+        """Give the facts of a path and the pieces of an archive of it."""
+        ...
+
+    def upload(
+        self, name: str, path: str, *, keeps_kinds: bool, as_user: bool
+    ) -> AbstractAsyncContextManager[Upload]:
+        """Take an archive that is unpacked into a folder; `as_user` gives all to its user."""
+        ...
+
+    def export(self, name: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Give the pieces of an archive of the whole root."""
+        ...
+
+    async def changes(self, name: str) -> list[Change]:
+        """Return what the container has changed, by path."""
+        ...
+
+
 class System(Protocol):
     """Facts about the engine and the host."""
 
@@ -261,6 +336,16 @@ class Engine(Protocol):
     @property
     def system(self) -> System:
         """Facts about the engine and the host."""
+        ...
+
+    @property
+    def volumes(self) -> Volumes:
+        """The keeper of volumes."""
+        ...
+
+    @property
+    def archives(self) -> Archives:
+        """The files of containers."""
         ...
 
     @property

@@ -4,10 +4,11 @@
 """
 
 from datetime import UTC, datetime
-from typing import Literal, NewType
+from typing import Any, Literal, NewType
 
 import msgspec
 
+from dockerlab.engine.mount import Mount
 from dockerlab.oci.digest import Digest
 
 __all__ = [
@@ -78,6 +79,16 @@ class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
     oom_score_adj: int = 0
     log_driver: str = "json-file"
     runtime: str = ""
+    # What a client wrote, for `docker inspect`; `requested` is what it means.
+    binds: tuple[str, ...] = ()
+    mounts: tuple[dict[str, Any], ...] = ()
+    volumes_from: tuple[str, ...] = ()
+    volume_driver: str = ""
+    requested: tuple[Mount, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
 
 
 class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +123,7 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     state: ContainerState = ContainerState()
     layers: tuple[Digest, ...] = ()
     platform: str = "linux"
+    mounts: tuple[Mount, ...] = ()
 
     @property
     def argv(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -125,14 +126,16 @@ class Containers:
             layers=self._images.layers_of(image),
         )
         self._starter.check(container)
+        mounts = self._starter.storage.choose(merged, host, lambda other: self.get(other).mounts)
+        container = msgspec.structs.replace(container, mounts=mounts)
         # The record first: a folder without a record is deleted at the next start.
         self._roster.save(container)
         self._folders.container(container.id).make()
+        if mounts:
+            await self._to_the_end(self._provide(container))
         self._stopwatches.begin(container.id).add("create", begin, time.monotonic())
         self._events.of_container(container, "create")
-        kept = ", ".join(merged.volumes)
-        warning = f"what is written to {kept} stays in the container: volumes are not supported yet"
-        return container.id, [warning] if kept else []
+        return container.id, []
 
     async def start(self, name: str) -> None:
         """Start a container; a client that goes away does not leave it half started."""
@@ -187,8 +190,8 @@ class Containers:
             return done
         return self._waiters.add(container.id, until_removed=condition == "removed")
 
-    async def remove(self, name: str, *, force: bool) -> None:
-        """Remove a container with what it wrote; a running one only by `force`."""
+    async def remove(self, name: str, *, force: bool, with_volumes: bool = False) -> None:
+        """Remove it with what it wrote, or its anonymous volumes too; running only by `force`."""
         container = self.get(name)
         task = self._tasks.get(container.id)
         if task is not None:
@@ -204,7 +207,7 @@ class Containers:
                 await ended
             finally:
                 self._restarting.discard(container.id)
-        await self._to_the_end(self._remove(container.id))
+        await self._to_the_end(self._remove(container.id, with_volumes=with_volumes))
 
     async def rename(self, name: str, new_name: str) -> None:
         """Give the container another name."""
@@ -244,7 +247,29 @@ class Containers:
             raise Unsupported("configured logging driver does not support reading")
         return read_log(path, query, lambda: container.id in self._tasks)
 
+    # For those who work on a container's files
+
+    def pidfd(self, container_id: ContainerId) -> int:
+        """Return the descriptor of the first process, still ours, or -1 when it does not run."""
+        return self._tasks[container_id].pidfd if container_id in self._tasks else -1
+
+    @asynccontextmanager
+    async def at_rest(self, container_id: ContainerId) -> AsyncIterator[Container]:
+        """Keep a container that does not run from being started or removed in the block."""
+        async with self._locked(container_id):
+            if (leaving := self._leaving.get(container_id)) is not None:
+                await leaving.gone.wait()
+            yield self.get(container_id)
+
     # What the verbs are made of
+
+    async def _provide(self, container: Container) -> None:
+        async with self._locked(container.id):
+            try:
+                await self._starter.provide(container, self._folders.container(container.id))
+            except BaseException:
+                self.in_background(self._remove(container.id, with_volumes=True))
+                raise
 
     async def _start(self, container_id: ContainerId) -> None:
         async with self._locked(container_id):
@@ -290,7 +315,7 @@ class Containers:
         self._roster.save(msgspec.structs.replace(self.get(container.id), state=state))
         self._waiters.exited(container.id, failure.exit_code)
         if container.host.auto_remove:
-            self.in_background(self._remove(container.id))
+            self.in_background(self._remove(container.id, with_volumes=True))
 
     def adopt(self, container_id: ContainerId, task: Task) -> None:
         """Take a running container under care: its end will be written down and told."""
@@ -330,9 +355,9 @@ class Containers:
         self._events.of_container(container, "die", exitCode=str(record.exit_code))
         self._waiters.exited(container_id, record.exit_code)
         if container.host.auto_remove and container_id not in self._restarting:
-            await self._remove(container_id)
+            await self._remove(container_id, with_volumes=True)
 
-    async def _remove(self, container_id: ContainerId) -> None:
+    async def _remove(self, container_id: ContainerId, *, with_volumes: bool) -> None:
         async with self._locked(container_id):
             if container_id not in self._roster:
                 return  # Somebody else removed it while this waited.
@@ -345,6 +370,8 @@ class Containers:
             self._attachments.drop(container_id)
             if trash is not None:
                 self._starter.discard(trash)
+            if with_volumes:
+                self._starter.storage.volumes.release(container.mounts)
             await self._images.collect(container.layers)
             self._stopwatches.of(container_id).add("remove", begin, time.monotonic())
             self._events.of_container(container, "destroy")

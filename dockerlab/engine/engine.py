@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from dockerlab.config import Settings, process_environment
+from dockerlab.engine.archives import Archives
 from dockerlab.engine.containers import Containers
 from dockerlab.engine.database import Database
 from dockerlab.engine.events import Events
@@ -24,7 +25,9 @@ from dockerlab.engine.roster import Roster
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT
 from dockerlab.engine.start import Starter
+from dockerlab.engine.storage import Storage
 from dockerlab.engine.unpack import ZygoteUnpacker
+from dockerlab.engine.volumes import Volumes
 from dockerlab.errors import Conflict
 from dockerlab.image.content import ContentStore
 from dockerlab.image.layers import FolderLayers
@@ -41,6 +44,7 @@ __all__ = ["Engine", "host_of", "make_spawner", "mapping_of"]
 class Engine:
     """An open data root. Its attributes satisfy the Protocols of `daemon.backend`."""
 
+    archives: Archives
     containers: Containers
     execs: Execs
     images: Images
@@ -48,6 +52,7 @@ class Engine:
     registries: Registries
     events: Events
     system: System
+    volumes: Volumes
     _database: Database
     _spawner: Spawner
 
@@ -80,9 +85,12 @@ class Engine:
         roster.load()
         images = Images(database, content, layers, events, roster.all)
         images.load()
+        volumes = Volumes(database, folders, events, spawner, roster.all)
+        volumes.load()
         starter = Starter(
             spawner,
             layers,
+            Storage(volumes, spawner),
             mapping,
             _cgroup_parent(settings, mapping),
             refusal="" if tier.name in BUILT else tier.reason,
@@ -93,6 +101,7 @@ class Engine:
         store = Store(content, layers, unpacker)
         registries = Registries(settings, hub_address)
         return cls(
+            archives=Archives(containers, folders, starter),
             containers=containers,
             execs=Execs(containers, events, starter),
             images=images,
@@ -100,6 +109,7 @@ class Engine:
             registries=registries,
             events=events,
             system=System(settings, tier, roster, images, spawner, registries),
+            volumes=volumes,
             _database=database,
             _spawner=spawner,
         )

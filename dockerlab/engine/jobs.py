@@ -15,6 +15,7 @@ import sys
 if __name__ == "__main__":
     sys.path.extend(sys.argv[3:])
 
+from dockerlab.engine import filejobs
 from dockerlab.image.layer.measuring import apparent_size
 from dockerlab.image.layer.removal import remove_at
 from dockerlab.image.layer.worker import unpack
@@ -68,6 +69,7 @@ JOBS: dict[str, zygote.Job] = {
     "unpack": unpack,
     "remove_tree": remove_tree,
     "measure_tree": measure_tree,
+    **filejobs.JOBS,
 }
 
 if __name__ == "__main__":

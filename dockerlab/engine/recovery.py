@@ -77,7 +77,7 @@ async def _settle(
     elif container.state.is_running:
         await containers.ended(container.id, record or _unseen())
     elif container.host.auto_remove and container.state.status == "exited":
-        await containers.remove(container.id, force=False)
+        await containers.remove(container.id, force=False, with_volumes=True)
 
 
 def _is_news(container: Container, record: ExitRecord) -> bool:

@@ -4,10 +4,12 @@ runtime-spec/config.md and config-linux.md. What Docker's defaults are is `runti
 is only how a container's own config changes them.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from dockerlab.engine.container import Container
 from dockerlab.engine.exec import ExecConfig
+from dockerlab.engine.mounts import with_user_mounts
 from dockerlab.errors import InvalidArgument, Unsupported
 from dockerlab.oci.runtimespec import Cpu, Mount, Process, Resources, Spec
 from dockerlab.runtime import defaults
@@ -20,6 +22,7 @@ __all__ = [
     "check_cgroup",
     "exec_process",
     "make_spec",
+    "managed_mount",
 ]
 
 # The user is looked up in the container's own files, by `runtime.init` behind the pivot.
@@ -41,6 +44,7 @@ class HostFacts(NamedTuple):
     managed_files: dict[str, str]  # path in the container -> file of ours on the host
     mapping: Mapping | None = None  # the ids of the engine's user namespace, without root
     cgroup_parent: str = DEFAULT_CGROUP_PARENT  # "" where this engine may make none
+    mounts: Sequence[Mount] = ()  # the user's, in order
 
 
 def make_spec(container: Container, facts: HostFacts) -> Spec:
@@ -68,14 +72,15 @@ def make_spec(container: Container, facts: HostFacts) -> Spec:
         "process": _process(container, facts, capabilities),
         "root": {"path": "rootfs", "readonly": host.readonly_rootfs},
         "hostname": container.config.hostname or facts.hostname,
-        "mounts": [
-            *defaults.default_mounts(
+        "mounts": with_user_mounts(
+            defaults.default_mounts(
                 host.shm_size_bytes,
                 has_tty_group=mapping is None or mapping.has_gid(_TTY_GROUP),
                 has_own_sysfs=mapping is None or network != "host",
             ),
-            *_managed_mounts(facts),
-        ],
+            [managed_mount(*file) for file in facts.managed_files.items()],
+            facts.mounts,
+        ),
         "linux": {
             "namespaces": defaults.namespaces(network, has_private_cgroup=True),
             "devices": defaults.default_devices(),
@@ -182,11 +187,10 @@ def _security_options(options: tuple[str, ...]) -> _Options:
     return _Options(has_seccomp, no_new_privileges)
 
 
-def _managed_mounts(facts: HostFacts) -> list[Mount]:
-    return [
-        {"destination": inside, "type": "bind", "source": outside, "options": ["bind", "rprivate"]}
-        for inside, outside in facts.managed_files.items()
-    ]
+def managed_mount(inside: str, outside: str) -> Mount:
+    """Return the bind of a file that the engine manages."""
+    options = ["bind", "rprivate"]
+    return {"destination": inside, "type": "bind", "source": outside, "options": options}
 
 
 def _resources(container: Container) -> Resources:

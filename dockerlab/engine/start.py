@@ -19,8 +19,17 @@ from dockerlab.engine.attach import describe
 from dockerlab.engine.attachment import AttachRequest
 from dockerlab.engine.container import Container
 from dockerlab.engine.folders import ContainerFolder
+from dockerlab.engine.managedfiles import hostname_of, managed_files, write_managed_files
+from dockerlab.engine.mounts import with_user_mounts
 from dockerlab.engine.spawner import Spawner, socketpair
-from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT, HostFacts, check_cgroup, make_spec
+from dockerlab.engine.specs import (
+    DEFAULT_CGROUP_PARENT,
+    HostFacts,
+    check_cgroup,
+    make_spec,
+    managed_mount,
+)
+from dockerlab.engine.storage import Storage
 from dockerlab.engine.task import Message, Task, start_failure
 from dockerlab.errors import Unsupported
 from dockerlab.image.layers import LayerStore
@@ -30,15 +39,6 @@ from dockerlab.runtime.seccomp import compile_filter
 from dockerlab.runtime.usernamespace import Mapping
 
 __all__ = ["Starter"]
-
-_HOSTS = """\
-127.0.0.1\tlocalhost
-::1\tlocalhost ip6-localhost ip6-loopback
-fe00::\tip6-localnet
-ff00::\tip6-mcastprefix
-ff02::1\tip6-allnodes
-ff02::2\tip6-allrouters
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,14 @@ class Starter:
 
     spawner: Spawner
     layers: LayerStore
+    storage: Storage
     mapping: Mapping | None = None
     cgroup_parent: str = DEFAULT_CGROUP_PARENT
     refusal: str = ""
 
     def facts(self, container: Container, files: dict[str, str] | None = None) -> HostFacts:
         """Return what the spec of a container, or of an exec in it, depends on."""
-        return HostFacts(_hostname(container), files or {}, self.mapping, self.cgroup_parent)
+        return HostFacts(hostname_of(container), files or {}, self.mapping, self.cgroup_parent)
 
     def check(self, container: Container) -> None:
         """Refuse what this host cannot give to the container; raise Unsupported."""
@@ -121,6 +122,34 @@ class Starter:
         stopwatch.add("start", begin, float(message["timings"]["executed"]))
         return task, message
 
+    async def provide(self, container: Container, folder: ContainerFolder) -> None:
+        """Make and fill the volumes of a new container; see `Storage.provide`."""
+        overlay = self.overlay_of(container, folder)
+        await self.storage.provide(container.mounts, overlay, str(folder.rootfs))
+
+    def overlay_of(self, container: Container, folder: ContainerFolder) -> dict[str, Any]:
+        """Return the folders of the overlay that a container's root is."""
+        return {
+            # Overlayfs wants the top layer first; a manifest has the lowest first.
+            "lower": [str(self.layers.path(diff_id)) for diff_id in reversed(container.layers)],
+            "upper": str(folder.upper),
+            "work": str(folder.work),
+            "userxattr": self.mapping is not None,
+        }
+
+    def root_of(self, container: Container, folder: ContainerFolder) -> dict[str, Any]:
+        """Return what `runtime.containerroot` makes the root of, while the container rests."""
+        mounts = self.storage.spec_mounts(container.mounts)
+        managed = [
+            managed_mount(inside, outside) for inside, outside in managed_files(container, folder)
+        ]
+        return {
+            "overlay": self.overlay_of(container, folder),
+            "mount_point": str(folder.rootfs),
+            "mounts": with_user_mounts((), managed, mounts),
+            "readonly": container.host.readonly_rootfs,
+        }
+
     def discard(self, trash: Path) -> None:
         """Delete a folder of a container; as root of the container's ids, so in the zygote."""
         self.spawner.submit("remove_tree", {"root": str(trash.parent), "path": str(trash)})
@@ -128,8 +157,9 @@ class Starter:
     def _write_bundle(self, container: Container, folder: ContainerFolder) -> None:
         """Write what the runtime reads, and take an older run's exit record away."""
         folder.exit_file.unlink(missing_ok=True)
-        files = _write_managed_files(container, folder)
-        spec = make_spec(container, self.facts(container, files))
+        files = write_managed_files(container, folder)
+        mounts = self.storage.spec_mounts(container.mounts)
+        spec = make_spec(container, self.facts(container, files)._replace(mounts=mounts))
         seccomp = spec["linux"].get("seccomp")
         if seccomp is not None:
             (folder.path / "seccomp.bpf").write_bytes(_program(json.dumps(seccomp)))
@@ -142,13 +172,7 @@ class Starter:
         return {
             "id": container.id,
             "bundle": str(folder.path),
-            "rootfs": {
-                # Overlayfs wants the top layer first; a manifest has the lowest first.
-                "lower": [str(self.layers.path(diff_id)) for diff_id in reversed(container.layers)],
-                "upper": str(folder.upper),
-                "work": str(folder.work),
-                "userxattr": self.mapping is not None,
-            },
+            "rootfs": self.overlay_of(container, folder),
             "run_dir": str(folder.monitor_dir),
             "log": str(folder.log) if container.host.log_driver == "json-file" else "",
             "exit_file": str(folder.exit_file),
@@ -162,30 +186,6 @@ class Starter:
 
 def _write_spec(spec: Spec, folder: ContainerFolder) -> None:
     (folder.path / "config.json").write_text(json.dumps(spec))
-
-
-def _hostname(container: Container) -> str:
-    if container.host.network_mode == "host":
-        return os.uname().nodename
-    return container.id[:12]
-
-
-def _write_managed_files(container: Container, folder: ContainerFolder) -> dict[str, str]:
-    """Write the three files that Docker manages in every container; return path -> file."""
-    hostname = container.config.hostname or _hostname(container)
-    resolv = ""
-    if container.host.network_mode == "host":
-        resolv = Path("/etc/resolv.conf").read_text(encoding="utf-8", errors="replace")
-    contents = {
-        "hostname": f"{hostname}\n",
-        "hosts": _HOSTS,
-        "resolv.conf": resolv,
-    }
-    for name, text in contents.items():
-        path = folder.path / name
-        path.write_text(text, encoding="utf-8")
-        path.chmod(0o644)
-    return {f"/etc/{name}": str(folder.path / name) for name in contents}
 
 
 @lru_cache(maxsize=16)

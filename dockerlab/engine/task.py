@@ -113,6 +113,11 @@ class Task:
         self.exec_messages: dict[str, Callable[[Message], None]] = {}
         loop.add_reader(connection, self._readable)
 
+    @property
+    def pidfd(self) -> int:
+        """The descriptor of its first process, which the task owns; -1 when there is none."""
+        return self._pidfd
+
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Send a message with descriptors.
 

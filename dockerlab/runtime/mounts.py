@@ -36,7 +36,15 @@ if TYPE_CHECKING:
             """Do it, inside the root that `root_fd` has open."""
 
 
-__all__ = ["Bind", "CgroupFolders", "Filesystem", "parse_options", "plan_mounts"]
+__all__ = [
+    "Bind",
+    "CgroupFolders",
+    "Filesystem",
+    "parse_options",
+    "plan_binds",
+    "plan_cgroups",
+    "plan_mounts",
+]
 
 # Options of mount(8) that are attributes of the mount: what to set, what to clear. mount_setattr(2)
 _ATTRIBUTES = {
@@ -235,7 +243,8 @@ def plan_mounts(spec: Spec, *, has_borrowed_devices: bool = False) -> list[Opera
         if mount["type"] == "cgroup":
             continue
         plan.append(_plan_mount(mount))
-        if mount["destination"] == "/dev":
+        if mount["destination"] == "/dev" and isinstance(plan[-1], Filesystem):
+            # A folder of the host that stands there instead is left as it is.
             # At once: what is mounted below /dev afterwards must find our own directory.
             devices = linux.get("devices", [])
             plan.append(rootfs.Devices(devices, are_borrowed=has_borrowed_devices))
@@ -244,6 +253,12 @@ def plan_mounts(spec: Spec, *, has_borrowed_devices: bool = False) -> list[Opera
     plan += [rootfs.ReadonlyPath(path) for path in linux.get("readonlyPaths", [])]
     plan += [rootfs.MaskedPath(path) for path in linux.get("maskedPaths", [])]
     return plan
+
+
+def plan_binds(mounts: list[Mount]) -> list[Operation]:
+    """Return the binds among some mounts, for a root that nothing runs in."""
+    plan = [_plan_mount(mount) for mount in mounts]
+    return [operation for operation in plan if isinstance(operation, Bind)]
 
 
 def plan_cgroups(spec: Spec, folders: list[list[str]]) -> list[Operation]:

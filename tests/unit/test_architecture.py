@@ -53,7 +53,8 @@ WORKER = {"hashlib", "zlib", "isal", "zstandard"}
 KERNEL = {"__future__", "array", "ctypes", "errno", "os", "signal", "socket", "struct", "sys"}
 
 # The records that routes and shapes share with the engine; its keepers come through Protocols.
-RECORDS = {"attachment", "container", "event", "exec", "image", "log", "registry", "system"}
+RECORDS = {"archive", "attachment", "container", "event", "exec", "image", "log", "mount"}
+RECORDS |= {"registry", "system", "volume"}
 
 MUTATORS = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"}
 MUTATORS |= {"setdefault", "update"}

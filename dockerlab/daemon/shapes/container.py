@@ -3,11 +3,13 @@
 The other direction, from a client's JSON to records, is `shapes.creation`.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from dockerlab.daemon.shapes.moment import rfc3339, unix_seconds
 from dockerlab.daemon.shapes.network import endpoint, network_name
+from dockerlab.daemon.shapes.storage import mount_points
 from dockerlab.engine.container import Container, ContainerConfig, HostConfig
 from dockerlab.units import human_duration
 
@@ -19,7 +21,12 @@ _DEFAULT_LOG_DRIVER = "json-file"
 
 
 def summary(
-    container: Container, *, image: str, now: datetime, sizes: tuple[int, int] | None
+    container: Container,
+    *,
+    image: str,
+    now: datetime,
+    sizes: tuple[int, int] | None,
+    volume_paths: Mapping[str, str],
 ) -> Json:
     """Return one element of ``GET /containers/json`` (Engine API, ContainerSummary).
 
@@ -29,6 +36,8 @@ def summary(
         The name the container was made from if it is still that image's, else the image's id.
     sizes : tuple of int, optional
         Bytes of the writable layer, and with the image below it; when the client asked.
+    volume_paths : mapping
+        The folder of each of its volumes by name.
     """
     shape: Json = {
         "Id": container.id,
@@ -43,14 +52,20 @@ def summary(
         "Status": status_text(container, now),
         "HostConfig": {"NetworkMode": container.host.network_mode},
         "NetworkSettings": {"Networks": _networks(container)},
-        "Mounts": [],
+        "Mounts": mount_points(container.mounts, volume_paths),
     }
     if sizes is not None:
         shape |= {"SizeRw": sizes[0], "SizeRootFs": sizes[1]}
     return shape
 
 
-def inspection(container: Container, *, log_path: str, sizes: tuple[int, int] | None) -> Json:
+def inspection(
+    container: Container,
+    *,
+    log_path: str,
+    sizes: tuple[int, int] | None,
+    volume_paths: Mapping[str, str],
+) -> Json:
     """Return ``GET /containers/{id}/json`` (Engine API, ContainerInspectResponse)."""
     argv = container.argv
     shape: Json = {
@@ -74,7 +89,7 @@ def inspection(container: Container, *, log_path: str, sizes: tuple[int, int] | 
         "ExecIDs": None,
         "HostConfig": _host_config(container.host),
         "GraphDriver": {"Data": None, "Name": "overlay2"},
-        "Mounts": [],
+        "Mounts": mount_points(container.mounts, volume_paths),
         "Config": _config(container.config),
         "NetworkSettings": _network_settings(container),
     }
@@ -155,40 +170,44 @@ def _config(config: ContainerConfig) -> Json:
 
 
 def _host_config(host: HostConfig) -> Json:
-    return _limits(host) | {
-        "Binds": None,
-        "ContainerIDFile": "",
-        "LogConfig": {"Type": host.log_driver or _DEFAULT_LOG_DRIVER, "Config": {}},
-        "NetworkMode": host.network_mode,
-        "PortBindings": {},
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
-        "AutoRemove": host.auto_remove,
-        "VolumeDriver": "",
-        "VolumesFrom": None,
-        "ConsoleSize": [0, 0],
-        "CapAdd": list(host.cap_add) or None,
-        "CapDrop": list(host.cap_drop) or None,
-        "CgroupnsMode": "private",
-        "Dns": [],
-        "DnsOptions": [],
-        "DnsSearch": [],
-        "ExtraHosts": None,
-        "GroupAdd": None,
-        "IpcMode": "private",
-        "Cgroup": "",
-        "Links": None,
-        "OomScoreAdj": host.oom_score_adj,
-        "PidMode": "",
-        "Privileged": False,
-        "PublishAllPorts": False,
-        "ReadonlyRootfs": host.readonly_rootfs,
-        "SecurityOpt": list(host.security_opt) or None,
-        "UTSMode": "",
-        "UsernsMode": "",
-        "ShmSize": host.shm_size_bytes,
-        "Runtime": host.runtime or "dockerlab",
-        "Isolation": "",
-    }
+    return (
+        _limits(host)
+        | ({"Mounts": list(host.mounts)} if host.mounts else {})
+        | {
+            "Binds": list(host.binds) or None,
+            "ContainerIDFile": "",
+            "LogConfig": {"Type": host.log_driver or _DEFAULT_LOG_DRIVER, "Config": {}},
+            "NetworkMode": host.network_mode,
+            "PortBindings": {},
+            "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+            "AutoRemove": host.auto_remove,
+            "VolumeDriver": host.volume_driver,
+            "VolumesFrom": list(host.volumes_from) or None,
+            "ConsoleSize": [0, 0],
+            "CapAdd": list(host.cap_add) or None,
+            "CapDrop": list(host.cap_drop) or None,
+            "CgroupnsMode": "private",
+            "Dns": list(host.dns),
+            "DnsOptions": list(host.dns_options),
+            "DnsSearch": list(host.dns_search),
+            "ExtraHosts": list(host.extra_hosts) or None,
+            "GroupAdd": None,
+            "IpcMode": "private",
+            "Cgroup": "",
+            "Links": None,
+            "OomScoreAdj": host.oom_score_adj,
+            "PidMode": "",
+            "Privileged": False,
+            "PublishAllPorts": False,
+            "ReadonlyRootfs": host.readonly_rootfs,
+            "SecurityOpt": list(host.security_opt) or None,
+            "UTSMode": "",
+            "UsernsMode": "",
+            "ShmSize": host.shm_size_bytes,
+            "Runtime": host.runtime or "dockerlab",
+            "Isolation": "",
+        }
+    )
 
 
 def _limits(host: HostConfig) -> Json:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from dockerlab.daemon.shapes.hostconfig import host_config, network_mode, unsupported
+from dockerlab.daemon.shapes.storage import parse_paths
 from dockerlab.engine.container import ContainerConfig, HostConfig
 from dockerlab.engine.exec import ExecConfig
 from dockerlab.errors import InvalidArgument
@@ -129,6 +130,7 @@ def _container_config(body: CreateBody) -> ContainerConfig:
         working_dir=body.working_dir or "",
         labels=body.labels or {},
         exposed_ports=tuple(sorted(body.exposed_ports or ())),
+        volumes=parse_paths(body.volumes or ()),
         tty=bool(body.tty),
         open_stdin=bool(body.open_stdin),
         stdin_once=bool(body.stdin_once),
@@ -141,8 +143,6 @@ def _container_config(body: CreateBody) -> ContainerConfig:
 
 
 def _refuse_config(body: CreateBody) -> None:
-    if body.volumes:
-        raise unsupported("--volume")
     if body.mac_address:
         raise unsupported("--mac-address")
     test = (body.healthcheck or {}).get("Test")

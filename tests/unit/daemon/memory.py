@@ -38,6 +38,7 @@ from dockerlab.engine.system import EngineInfo
 from dockerlab.oci.digest import Digest
 from dockerlab.oci.imageconfig import ImageConfig, RootFS, RunConfig
 from dockerlab.phases import Phase
+from tests.unit.daemon.memoryfiles import MemoryArchives, MemoryVolumes
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 120000, tzinfo=UTC)
 TIME = "2026-01-31T12:00:00.123456789Z"
@@ -181,7 +182,7 @@ class MemoryContainers:
 
         return exit_code()
 
-    async def remove(self, name: str, *, force: bool) -> None:
+    async def remove(self, name: str, *, force: bool, with_volumes: bool = False) -> None:
         record = self.get(name)
         if record.state.is_running and not force:
             raise errors.Conflict(f'cannot remove container "/{record.name}": it is running')
@@ -518,6 +519,8 @@ class MemoryEngine:
         self.containers = MemoryContainers(self)
         self.execs = MemoryExecs(self)
         self.system = MemorySystem()
+        self.volumes = MemoryVolumes()
+        self.archives = MemoryArchives(self.containers)
         self.has_work = False
         self.is_closed = False
 

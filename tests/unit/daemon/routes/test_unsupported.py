@@ -8,9 +8,6 @@ from tests.unit.daemon.conftest import Daemon
     [
         ("GET", "/containers/c/top", "top"),
         ("GET", "/containers/c/stats?stream=0", "stats"),
-        ("GET", "/containers/c/changes", "changes"),
-        ("PUT", "/containers/c/archive?path=/", "archive"),
-        ("HEAD", "/containers/c/archive?path=/", ""),
         ("POST", "/v1.45/containers/c/pause", "pause"),
         ("POST", "/containers/c/update", "update"),
         ("GET", "/images/search?term=x", "search"),
@@ -21,7 +18,6 @@ from tests.unit.daemon.conftest import Daemon
         ("POST", "/commit", "commit"),
         ("POST", "/networks/create", "networks/create"),
         ("POST", "/networks/none/connect", "connect"),
-        ("POST", "/volumes/create", "volumes/create"),
         ("GET", "/services", "services"),
         ("DELETE", "/plugins/x", "plugins"),
     ],

@@ -137,18 +137,13 @@ def test_values_that_cannot_be_right_are_refused(changes: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("changes", "flag"),
     [
-        ({"Binds": ["/a:/b"]}, "--volume"),
-        ({"Mounts": [{"Type": "bind"}]}, "--mount"),
         ({"Tmpfs": {"/t": ""}}, "--tmpfs"),
         ({"PortBindings": {"80/tcp": [{"HostPort": "80"}]}}, "--publish"),
         ({"PublishAllPorts": True}, "--publish-all"),
         ({"Devices": [{"PathOnHost": "/dev/x"}]}, "--device"),
         ({"DeviceRequests": [{"Count": -1}]}, "--gpus"),
         ({"Privileged": True}, "--privileged"),
-        ({"VolumesFrom": ["a"]}, "--volumes-from"),
         ({"Links": ["a"]}, "--link"),
-        ({"ExtraHosts": ["a:1"]}, "--add-host"),
-        ({"Dns": ["1.1.1.1"]}, "--dns"),
         ({"PidMode": "host"}, "--pid"),
         ({"IpcMode": "host"}, "--ipc"),
         ({"UTSMode": "host"}, "--uts"),
@@ -179,7 +174,6 @@ def test_what_is_not_done_yet_is_refused_by_its_flag(changes: dict[str, Any], fl
 @pytest.mark.parametrize(
     ("changes", "flag"),
     [
-        ({"Volumes": {"/data": {}}}, "--volume"),
         ({"MacAddress": "02:00:00:00:00:01"}, "--mac-address"),
         ({"Healthcheck": {"Test": ["CMD", "true"]}}, "--health-cmd"),
         ({"NetworkingConfig": {"EndpointsConfig": {"mine": {}}}}, '"mine"'),
