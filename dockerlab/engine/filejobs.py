@@ -130,7 +130,7 @@ def export_root(args: dict[str, Any], fds: list[int]) -> None:
         containerroot.enter(args["root"], init_pidfd)
         packer = Packer(_writer(data_fd), data_fd, stays_on_mount=True)
         root_fd = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        packer.pack_folder(root_fd, "/", b"", with_top=False)
+        packer.pack_folder(root_fd, "/", b"")
         packer.finish()
         _answer(control, {})
 
@@ -320,11 +320,11 @@ def _read_small(path: str) -> bytes:
 def _pack(folder_fd: int, entry: str, status: os.stat_result, path: str, data_fd: int) -> None:
     packer = Packer(_writer(data_fd), data_fd)
     name = str(_stat_shape(status, path)["name"])
-    archived = b"" if name == "/" else os.fsencode(name)
+    archived = os.fsencode(name)
     if stat.S_ISDIR(status.st_mode):
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         top_fd = os.open(entry, flags, dir_fd=folder_fd)
-        packer.pack_folder(top_fd, _resolve_text(path), archived)
+        packer.pack_folder(top_fd, _resolve_text(path), archived.rstrip(b"/") + b"/")
     else:
         packer.pack_file(folder_fd, entry, archived)
     packer.finish()

@@ -63,7 +63,7 @@ class Packer:
         self._stays_on_mount = stays_on_mount
         self._names: dict[tuple[int, int], bytes] = {}
 
-    def pack_folder(self, top_fd: int, at: str, name: bytes, *, with_top: bool = True) -> None:
+    def pack_folder(self, top_fd: int, at: str, name: bytes) -> None:
         """Pack an open folder with everything in it.
 
         Parameters
@@ -71,9 +71,9 @@ class Packer:
         at : str
             Its path in the container.
         name : bytes
-            What its path in the archive begins with.
+            What its path in the archive is, with a slash behind it; empty leaves it out.
         """
-        if with_top:
+        if name:
             self._folder(os.fstat(top_fd), name)
         waiting = [""]
         while waiting:
@@ -88,8 +88,7 @@ class Packer:
             try:
                 for entry in sorted(os.listdir(folder)):
                     below = f"{path}/{entry}" if path else entry
-                    archived = os.fsencode(f"/{below}")
-                    archived = name + archived if name else archived
+                    archived = name + os.fsencode(below)
                     if self._pack(folder, entry, archived, f"{at.rstrip('/')}/{below}"):
                         inner.append(below)
             finally:
@@ -131,7 +130,7 @@ class Packer:
         return False  # A socket has no place in an archive.
 
     def _folder(self, status: os.stat_result, name: bytes) -> None:
-        self._member(status, name or b"/", tar.DIRECTORY)
+        self._member(status, name, tar.DIRECTORY)
 
     def _regular(self, folder_fd: int, entry: str, name: bytes) -> None:
         try:

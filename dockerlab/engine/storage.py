@@ -134,7 +134,7 @@ def _check(mount: Mount) -> None:
                 f'error looking up volume plugin {mount.driver}: plugin "{mount.driver}" not found;'
                 f' there is only "{DRIVER}"'
             )
-        check_options(mount.options)
+        check_options(mount.source, mount.options)
     if mount.kind == "bind" and not mount.makes_source and not Path(mount.source).exists():
         raise InvalidArgument(
             f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'

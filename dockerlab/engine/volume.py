@@ -36,6 +36,11 @@ class VolumePrune(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_volume_name(name: str) -> str:
     """Return the name, or raise InvalidArgument when it is outside the grammar of names."""
+    if len(name) == 1:
+        raise InvalidArgument(
+            f"create {name}: volume name is too short, names should be at least two alphanumeric"
+            " characters"
+        )
     if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
         raise InvalidArgument(
             f'create {name}: "{name}" includes invalid characters for a local volume name, only'

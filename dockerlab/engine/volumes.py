@@ -94,7 +94,7 @@ class Volumes:
                 f"create {name or 'volume'}: error looking up volume plugin {driver}: plugin"
                 f' "{driver}" not found; there is only "{DRIVER}"'
             )
-        check_options(options or {})
+        check_options(name, options or {})
         if name in self._records:
             return self._records[name]
         is_anonymous = not name
@@ -193,7 +193,7 @@ class Volumes:
         self._events.publish("volume", "destroy", volume.name, {"driver": DRIVER})
 
 
-def check_options(options: Mapping[str, str]) -> None:
+def check_options(name: str, options: Mapping[str, str]) -> None:
     """Refuse what the driver does not do: it binds a folder of the host, and nothing else.
 
     Raises
@@ -207,10 +207,12 @@ def check_options(options: Mapping[str, str]) -> None:
         return
     unknown = sorted(options.keys() - _OPTIONS)
     if unknown:
-        raise InvalidArgument(f'invalid option: "{unknown[0]}"; there are type, device and o')
+        raise InvalidArgument(
+            f'create {name}: invalid option: "{unknown[0]}"; there are type, device and o'
+        )
     for needed in ("device", "type"):
         if not options.get(needed):
-            raise InvalidArgument(f'missing required option: "{needed}"')
+            raise InvalidArgument(f'create {name}: missing required option: "{needed}"')
     words = options.get("o", "").split(",")
     if options["type"] != "none" or not {"bind", "rbind"} & set(words):
         raise Unsupported(
@@ -219,6 +221,8 @@ def check_options(options: Mapping[str, str]) -> None:
             " container use --tmpfs",
         )
     if not set(words) <= {"bind", "rbind", "ro", "rw"}:
-        raise InvalidArgument(f'invalid option: "o={options["o"]}"; there are bind, rbind, ro, rw')
+        raise InvalidArgument(
+            f'create {name}: invalid option: "o={options["o"]}"; there are bind, rbind, ro, rw'
+        )
     if not options["device"].startswith("/"):
         raise InvalidArgument(f'the device "{options["device"]}" must be an absolute path')

@@ -186,8 +186,12 @@ class Bind:
             kernel.mount_setattr(
                 tree_fd, options.set_, options.clear, options.propagation, recursive=True
             )
-            make = make_directory if rootfs.is_directory(kernel, tree_fd) else make_file
+            is_directory = rootfs.is_directory(kernel, tree_fd)
+            make = make_directory if is_directory else make_file
             with Held(kernel, make(kernel, root_fd, self.path)) as target_fd:
+                if rootfs.is_directory(kernel, target_fd) != is_directory:
+                    reason = "a folder is mounted onto a file, or a file onto a folder"
+                    raise OSError(errno.ENOTDIR, reason, self.path)
                 kernel.move_mount(tree_fd, target_fd)
 
 

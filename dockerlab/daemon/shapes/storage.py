@@ -94,8 +94,8 @@ def parse_paths(volumes: Iterable[str]) -> tuple[str, ...]:
     """Read the keys of ``Volumes``: where anonymous volumes are wanted."""
     paths = []
     for text in volumes:
-        # Old clients put a whole "SOURCE:DESTINATION" here; dockerd takes it for no path either.
-        if not text.startswith("/") or ":" in text:
+        # docker-py leaves the mode behind the path of a bind, and dockerd takes that for a path.
+        if not text.startswith("/"):
             raise InvalidArgument(f'invalid volume specification: "{text}"')
         paths.append(_destination(text, text))
     return tuple(paths)
@@ -138,7 +138,7 @@ def _parse_bind(text: str, driver: str) -> Mount:
         return Mount(kind="volume", destination=destination, is_anonymous=True, driver=driver)
     source, target = parts[:_WITH_SOURCE]
     mode = parts[_WITH_SOURCE] if len(parts) == _PARTS else ""
-    words = _mode_words(mode, text)
+    words = _mode_words(mode)
     destination = _destination(target, text)
     propagation = next((word for word in words if word in _PROPAGATIONS), "")
     if source.startswith("/"):
@@ -167,13 +167,13 @@ def _parse_bind(text: str, driver: str) -> Mount:
     )
 
 
-def _mode_words(mode: str, text: str) -> set[str]:
+def _mode_words(mode: str) -> set[str]:
     words = mode.split(",") if mode else []
     known = _ACCESS | _LABELS | _PROPAGATIONS | _SHARED | {_NO_COPY, "consistent"}
     known |= {"cached", "delegated", "default"}
     groups = (_ACCESS, _LABELS, _PROPAGATIONS | _SHARED, {_NO_COPY})
     if not set(words) <= known or any(sum(w in group for w in words) > 1 for group in groups):
-        raise InvalidArgument(f'invalid volume specification: "{text}": invalid mode: {mode}')
+        raise InvalidArgument(f"invalid mode: {mode}")
     _refuse_shared(*words)
     return set(words)
 
