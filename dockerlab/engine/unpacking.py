@@ -12,7 +12,7 @@ import os
 import stat
 
 from dockerlab.image.layer.apply import Applier, clean_path
-from dockerlab.image.layer.compression import open_reader
+from dockerlab.image.layer.compression import Reader, open_reader
 from dockerlab.image.layer.fault import LayerFault, Limits, shown
 from dockerlab.image.layer.owners import Owners, RecordingOwners
 from dockerlab.image.layer.source import Source
@@ -53,7 +53,7 @@ def unpack_into(
         The archive is damaged, leads out of the folder, or is compressed in a way not known here.
     """
     limits = Limits(total_bytes=_MAX_ARCHIVE_BYTES)
-    source = Source(open_reader(data_fd), limits.total_bytes)
+    source = Source(_known(open_reader(data_fd)), limits.total_bytes)
     reader = _Below(source, limits, target, owner)
     root_fd = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     overlay = Overlay(USER if is_rootless else TRUSTED)
@@ -66,6 +66,20 @@ def unpack_into(
         source.drain()
     finally:
         os.close(root_fd)
+
+
+def _known(read: Reader) -> Reader:
+    """Return the reader, whose first piece must not be of a compression without a reader."""
+    first = read()
+    for magic, name in _FOREIGN.items():
+        if first.startswith(magic):
+            raise LayerFault(
+                "tar",
+                f"the archive is compressed with {name}, which is not read here; send it plain, or"
+                " compressed with gzip or zstd",
+            )
+    pieces = iter((first,))
+    return lambda: next(pieces, b"") or read()
 
 
 class _Kinds:
