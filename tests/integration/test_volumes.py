@@ -158,7 +158,9 @@ def test_a_mount_of_the_host_arrives_in_an_rslave_bind_and_in_no_private_one(
     binds = [f"{shared_folder}:/slave:rslave", f"{shared_folder}:/private"]
     container = client.containers.run("busybox", ["sleep", "60"], detach=True, volumes=binds)
     _mount("-t", "tmpfs", "late", str(shared_folder / "sub"))
-    shown = container.exec_run(["grep", "^late", "/proc/mounts"]).output.decode()
+    output = container.exec_run(["grep", "^late", "/proc/mounts"]).output
+    assert isinstance(output, bytes)
+    shown = output.decode()
     assert [line.split()[1] for line in shown.splitlines()] == ["/slave/sub"]
 
 
@@ -359,11 +361,9 @@ def test_hosts_and_resolv_conf_hold_what_was_asked_for(docker_cli: DockerCli) ->
 
 
 def test_what_would_begin_another_line_is_refused(client: docker.DockerClient) -> None:
-    for options in ({"dns_search": ["a\nnameserver 6.6.6.6"]}, {"extra_hosts": ["a\nb:1.2.3.4"]}):
+    for options in ({"DnsSearch": ["a\nnameserver 6.6.6.6"]}, {"ExtraHosts": ["a\nb:1.2.3.4"]}):
         with pytest.raises(APIError, match="400"):
-            client.api.create_container(
-                "busybox", "true", host_config=client.api.create_host_config(**options)
-            )
+            client.api.create_container("busybox", "true", host_config=options)
     with pytest.raises(APIError, match="needs a bridge"):
         run(client, "true", extra_hosts={"gate": "host-gateway"})
 

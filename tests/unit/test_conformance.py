@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dockerlab.daemon.routes import (
+    archive,
     containers,
     dockerlab,
     events,
@@ -17,6 +18,7 @@ from dockerlab.daemon.routes import (
     streams,
     system,
     unsupported,
+    volumes,
 )
 from dockerlab.daemon.routes import exec as execs
 
@@ -32,6 +34,8 @@ TABLES = (
     images,
     events,
     networks,
+    volumes,
+    archive,
     registries,
     dockerlab,
 )
