@@ -247,6 +247,10 @@ class Volumes(Protocol):
         """Raise Conflict when a container has it, VolumeNotFound without `force`."""
         ...
 
+    async def size_bytes(self, name: str) -> int:
+        """Return the bytes of its files."""
+        ...
+
     async def prune(self, filters: Filters) -> VolumePrune:
         """Delete unused ones: the anonymous, or all of them by the filter ``all``."""
         ...

@@ -76,18 +76,14 @@ DIFFERENCES: dict[str, Difference] = {
     "version_too_new": _error("dockerlab speaks newer versions of the API", is_dated=True),
     # Not yet
     "init_process": _later("`--init`", *_ALL),
-    "volume": _later("volumes", "exit", "stderr"),
     "tmpfs": _later("`--tmpfs`", *_ALL),
     "publish": _later("published ports", "exit", "stderr"),
     "privileged": _later("`--privileged`", "stderr"),
     "top": _later("`docker top`", "stdout", "stderr"),
     "stats": _later("`docker stats`", *_ALL),
-    "diff": _later("`docker diff`", "exit", "stderr"),
     "pause": _later("`docker pause`", *_ALL),
     "unpause": _later("`docker unpause`", *_ALL),
     "commit": _later("`docker commit`", *_ALL),
-    "copy": _later("`docker cp`", *_ALL),
-    "export": _later("`docker export`", *_ALL),
     "save": _later("`docker save`", *_ALL),
 }
 

@@ -52,6 +52,9 @@ class MemoryVolumes:
             self.get(name)
         self.records.pop(name, None)
 
+    async def size_bytes(self, name: str) -> int:
+        return len(self.get(name).name)
+
     async def prune(self, filters: Filters) -> VolumePrune:
         everything = "all" in filters
         names = [v.name for v in self.records.values() if everything or v.is_anonymous]
