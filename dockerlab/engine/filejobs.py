@@ -12,12 +12,22 @@ import json
 import os
 import stat
 
+from dockerlab.engine.containerpaths import (
+    Refusal,
+    look,
+    open_target,
+    owner_of,
+    place_of,
+    resolve_text,
+    stat_shape,
+)
 from dockerlab.engine.packing import Packer
 from dockerlab.engine.unpacking import unpack_into
 from dockerlab.engine.upper import list_changes
 from dockerlab.image.layer.fault import LayerFault
-from dockerlab.kernel import constants, syscalls
-from dockerlab.runtime import containerroot, users
+from dockerlab.image.layer.removal import remove_at
+from dockerlab.kernel import syscalls
+from dockerlab.runtime import containerroot
 from dockerlab.runtime.copying import copy_tree
 from dockerlab.runtime.inside import open_path
 from dockerlab.runtime.protocol import StepFailure
@@ -28,27 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["JOBS", "Refusal", "place_of"]
+__all__ = ["JOBS"]
 
-_RESOLVE = constants.RESOLVE_IN_ROOT | constants.RESOLVE_NO_MAGICLINKS
-_MAX_LINKS = 40  # path_resolution(7)
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
 _MAX_MESSAGE_BYTES = 128 << 10
-_USER_FILE_BYTES = 4 << 20
-
-
-class Refusal(Exception):
-    """What a client has to be told.
-
-    Parameters
-    ----------
-    kind : str
-        ``not-found``, ``invalid``, ``forbidden`` or ``conflict``.
-    """
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
 
 
 def copy_up(args: dict[str, Any], fds: list[int]) -> None:
@@ -89,10 +82,20 @@ def _copy_up(root_fd: int, destination: str, target: str) -> None:
                 " another destination",
             )
         if not os.listdir(target_fd):
-            copy_tree(source_fd, target_fd)
+            _fill(source_fd, target_fd)
     finally:
         os.close(source_fd)
         os.close(target_fd)
+
+
+def _fill(source_fd: int, target_fd: int) -> None:
+    try:
+        copy_tree(source_fd, target_fd)
+    except OSError:
+        # Half filled it would never be filled again.
+        for name in os.listdir(target_fd):
+            remove_at(target_fd, os.fsencode(name))
+        raise
 
 
 def read_archive(args: dict[str, Any], fds: list[int]) -> None:
@@ -112,8 +115,8 @@ def read_archive(args: dict[str, Any], fds: list[int]) -> None:
         """Look, and pack."""
         containerroot.enter(args["root"], init_pidfd)
         folder_fd, entry = place_of(args["path"])
-        status = _look(folder_fd, entry, args["path"])
-        _answer(control, {"stat": _stat_shape(status, args["path"])})
+        status = look(folder_fd, entry, args["path"])
+        _answer(control, {"stat": stat_shape(status, args["path"])})
         if data_fd >= 0:
             _pack(folder_fd, entry, status, args["path"], data_fd)
             _answer(control, {})
@@ -151,9 +154,9 @@ def write_archive(args: dict[str, Any], fds: list[int]) -> None:
     def body() -> None:
         """Unpack."""
         containerroot.enter(args["root"], init_pidfd)
-        target = _resolve_text(args["path"])
-        folder_fd = _open_target(target, args["path"])
-        owner = _owner(args["user"])
+        target = resolve_text(args["path"])
+        folder_fd = open_target(target, args["path"])
+        owner = owner_of(args["user"])
         _answer(control, {})
         unpack_into(
             data_fd,
@@ -197,134 +200,14 @@ JOBS = {
 }
 
 
-# ------------------------------------------------------------------------------------------- paths
-
-
-def place_of(path: str) -> tuple[int, str]:
-    """Return the folder that a path's last name is in, opened, and that name, "." for a folder.
-
-    Links on the way are followed inside the root, the last one is not: `docker cp` means the link,
-    unless a slash stands behind it.
-    """
-    clean = "/" + os.path.normpath(f"/{path}").lstrip("/")
-    is_folder = clean == "/" or path.endswith(("/", "/.")) or path in ("", ".")
-    folder, entry = (clean, ".") if is_folder else os.path.split(clean)
-    root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        flags = os.O_PATH | os.O_DIRECTORY
-        return syscalls.openat2(root_fd, folder, flags, _RESOLVE), entry
-    except OSError as error:
-        if error.errno == errno.ENOTDIR and is_folder:
-            raise Refusal("invalid", f'"{path}" is not a directory') from error
-        if error.errno in _MISSING:
-            raise _not_found(path) from error
-        raise
-    finally:
-        os.close(root_fd)
-
-
-def _look(folder_fd: int, entry: str, path: str) -> os.stat_result:
-    try:
-        return os.stat(entry, dir_fd=folder_fd, follow_symlinks=False)
-    except OSError as error:
-        if error.errno in _MISSING:
-            raise _not_found(path) from error
-        raise
-
-
-def _not_found(path: str) -> Refusal:
-    return Refusal("not-found", f"Could not find the file {path}")
-
-
-def _stat_shape(status: os.stat_result, path: str) -> dict[str, Any]:
-    clean = os.path.normpath(f"/{path}")
-    name = "." if path.endswith("/.") else os.path.basename(clean) or "/"
-    is_link = stat.S_ISLNK(status.st_mode)
-    return {
-        "name": name,
-        "size": status.st_size,
-        "mode": status.st_mode,
-        "mtime_ns": status.st_mtime_ns,
-        "link_target": _resolve_text(path) if is_link else "",
-    }
-
-
-def _resolve_text(path: str) -> str:
-    """Return where a path leads, as far as it can be followed; the text is for people and clients.
-
-    Whoever opens it goes through the kernel again, in the container's root.
-    """
-    here, links = "/", 0
-    waiting = path.split("/")[::-1]
-    while waiting:
-        name = waiting.pop()
-        if name in ("", "."):
-            continue
-        if name == "..":
-            here = os.path.dirname(here)
-            continue
-        there = os.path.join(here, name)
-        try:
-            target = os.readlink(there)
-        except OSError:
-            here = there
-            continue
-        links += 1
-        if links > _MAX_LINKS:
-            raise Refusal("invalid", f'too many links at "{path}"')
-        here = "/" if target.startswith("/") else here
-        waiting += target.split("/")[::-1]
-    return here
-
-
-def _open_target(target: str, path: str) -> int:
-    """Open the folder that is to be written to, and refuse one that may not be."""
-    try:
-        fd = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            raise _not_found(path) from error
-        if error.errno in (errno.ENOTDIR, errno.ELOOP):
-            raise Refusal("invalid", f'extraction point "{path}" is not a directory') from error
-        raise
-    if os.fstatvfs(fd).f_flag & os.ST_RDONLY:
-        is_root = os.fstat(fd).st_dev == os.stat("/").st_dev
-        what = "container rootfs" if is_root else "mounted volume"
-        raise Refusal("forbidden", f"{what} is marked read-only")
-    return fd
-
-
-def _owner(user: str) -> tuple[int, int] | None:
-    if not user:
-        return None
-    try:
-        uid, gid, _, _ = users.resolve_user(
-            user, _read_small("/etc/passwd"), _read_small("/etc/group")
-        )
-    except users.UnresolvedUser as error:
-        raise Refusal("invalid", str(error)) from error
-    return uid, gid
-
-
-def _read_small(path: str) -> bytes:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError:
-        return b""
-    try:
-        return os.read(fd, _USER_FILE_BYTES) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
-    finally:
-        os.close(fd)
-
-
 def _pack(folder_fd: int, entry: str, status: os.stat_result, path: str, data_fd: int) -> None:
     packer = Packer(_writer(data_fd), data_fd)
-    name = str(_stat_shape(status, path)["name"])
+    name = str(stat_shape(status, path)["name"])
     archived = os.fsencode(name)
     if stat.S_ISDIR(status.st_mode):
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         top_fd = os.open(entry, flags, dir_fd=folder_fd)
-        packer.pack_folder(top_fd, _resolve_text(path), archived.rstrip(b"/") + b"/")
+        packer.pack_folder(top_fd, resolve_text(path), archived.rstrip(b"/") + b"/")
     else:
         packer.pack_file(folder_fd, entry, archived)
     packer.finish()

@@ -152,8 +152,9 @@ class Folders:
         """Create the folder of a volume; what a program may see has the mode of a fresh root."""
         data = self.volume_data(name)
         data.parent.mkdir(mode=0o710, exist_ok=True)
-        data.mkdir(exist_ok=True)
-        data.chmod(0o755)
+        if not data.is_dir():
+            data.mkdir()
+            data.chmod(0o755)
 
     def discard_volume(self, name: str) -> Path | None:
         """Take a volume's folder out of sight; return where it awaits its deletion."""

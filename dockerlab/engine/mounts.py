@@ -4,8 +4,8 @@ The rules are dockerd's: mounts of other containers come first, ``-v`` and ``--m
 places, and what the image declares as a volume gets an anonymous one where nothing else is.
 """
 
+import posixpath
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
 
 import msgspec
 
@@ -36,7 +36,7 @@ def choose_mounts(
     Raises
     ------
     InvalidArgument
-        Two are asked for at one place.
+        Two are asked for at one place, or an image declares an impossible one.
     """
     chosen = {mount.destination: mount for mount in inherited}
     seen: set[str] = set()
@@ -45,10 +45,16 @@ def choose_mounts(
             raise InvalidArgument(f"Duplicate mount point: {mount.destination}")
         seen.add(mount.destination)
         chosen[mount.destination] = mount
-    for path in volumes:
-        declared = Mount(kind="volume", destination=path, is_anonymous=True)
-        chosen.setdefault(path, declared)
+    for path in map(_declared, volumes):
+        chosen.setdefault(path, Mount(kind="volume", destination=path, is_anonymous=True))
     return tuple(sorted(map(named, chosen.values()), key=_depth))
+
+
+def _declared(path: str) -> str:
+    clean = "/" + posixpath.normpath(f"/{path}").lstrip("/")
+    if clean == "/" or f"{clean}/".startswith("/proc/"):
+        raise InvalidArgument(f'the image declares a volume at "{clean}", where none can be')
+    return clean
 
 
 def named(mount: Mount) -> Mount:
@@ -95,19 +101,18 @@ def with_user_mounts(
 ) -> list[SpecMount]:
     """Join the engine's mounts with the user's, which take the places of others.
 
-    A user's /dev takes everything below it, too: nothing of ours is to be made in a folder of the
-    host.
+    The managed files come behind a user's mount of their folder, which would hide them. A user's
+    /dev takes everything below it, too: nothing of ours is to be made in a folder of the host.
     """
     taken = {mount["destination"] for mount in users}
-    return [
-        *(
-            mount
-            for mount in chain(own, managed)
-            if mount["destination"] not in taken
-            and not (_DEV in taken and mount["destination"].startswith(f"{_DEV}/"))
-        ),
-        *users,
+    kept = [
+        mount
+        for mount in own
+        if mount["destination"] not in taken
+        and not (_DEV in taken and mount["destination"].startswith(f"{_DEV}/"))
     ]
+    files = [mount for mount in managed if mount["destination"] not in taken]
+    return kept + sorted([*files, *users], key=lambda mount: mount["destination"].count("/"))
 
 
 def _spec_mount(mount: Mount, source_of: Callable[[Mount], str]) -> SpecMount:

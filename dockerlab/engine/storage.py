@@ -102,8 +102,10 @@ class Storage:
         StartFailure
             A folder of the host can neither be found nor made.
         """
+        # An engine that was killed in the middle of a creation has made the record, and no more.
+        self.volumes.provide(mounts)
         for mount in mounts:
-            if mount.kind == "bind" and mount.makes_source:
+            if mount.kind == "bind" and mount.makes_source and not _exists(mount.source):
                 _make_source(mount.source)
         return spec_mounts(map(self._as_device, mounts), self._source)
 
@@ -135,18 +137,23 @@ def _check(mount: Mount) -> None:
                 f' there is only "{DRIVER}"'
             )
         check_options(mount.source, mount.options)
-    if mount.kind == "bind" and not mount.makes_source and not Path(mount.source).exists():
+    if mount.kind == "bind" and not mount.makes_source and not _exists(mount.source):
         raise InvalidArgument(
             f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'
         )
 
 
-def _make_source(source: str) -> None:
-    path = Path(source)
-    if path.exists():
-        return
+def _exists(path: str) -> bool:
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        Path(path).stat()
+    except OSError:
+        return False
+    return True
+
+
+def _make_source(source: str) -> None:
+    try:
+        Path(source).mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise StartFailure(
             f"error while creating mount source path '{source}': mkdir {source}: {exc.strerror}",

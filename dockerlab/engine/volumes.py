@@ -51,8 +51,10 @@ class Volumes:
         self._records: dict[str, Volume] = {}
 
     def load(self) -> None:
-        """Read the database; have what a removal has left deleted."""
+        """Read the database; finish what was half made or half removed."""
         self._records = {volume.name: volume for volume in self._database.volumes()}
+        for name in self._records:
+            self._folders.make_volume(name)
         for path in self._folders.volume_trash():
             self._spawner.submit("remove_tree", {"root": str(path.parent), "path": str(path)})
 
@@ -148,8 +150,8 @@ class Volumes:
     def release(self, mounts: Iterable[Mount]) -> None:
         """Delete the anonymous volumes among the mounts of a container that is gone."""
         for mount in mounts:
-            volume = self._records.get(mount.source) if mount.kind == "volume" else None
-            if volume is not None and volume.is_anonymous and not self._users(volume.name):
+            volume = self._records.get(mount.source) if mount.is_anonymous else None
+            if volume is not None and not self._users(volume.name):
                 self._delete(volume)
 
     def _users(self, name: str) -> builtins.list[str]:

@@ -360,6 +360,11 @@ def test_hosts_and_resolv_conf_hold_what_was_asked_for(docker_cli: DockerCli) ->
     )
 
 
+def test_a_volume_over_etc_does_not_hide_the_managed_files(client: docker.DockerClient) -> None:
+    options: Any = {"volumes": ["etc:/etc"], "hostname": "named"}
+    assert run(client, "cat", "/etc/hostname", **options) == "named\n"
+
+
 def test_what_would_begin_another_line_is_refused(client: docker.DockerClient) -> None:
     for options in ({"DnsSearch": ["a\nnameserver 6.6.6.6"]}, {"ExtraHosts": ["a\nb:1.2.3.4"]}):
         with pytest.raises(APIError, match="400"):

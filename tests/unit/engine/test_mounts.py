@@ -65,6 +65,16 @@ def test_a_folder_over_dev_takes_all_of_ours_below_it() -> None:
     joined = with_user_mounts(own, spec_mounts([bind("/etc/hosts")], lambda _: "/m"), users)
     assert [(m["destination"], m["source"]) for m in joined] == [
         ("/sys", "/own"),
-        ("/etc/hosts", "/m"),
         ("/dev", "/theirs"),
+        ("/etc/hosts", "/m"),
     ]
+
+
+@pytest.mark.parametrize("path", ["/", "..", "/proc", "proc/sys", "/a/../proc/x"])
+def test_an_image_cannot_declare_volumes_where_none_can_be(path: str) -> None:
+    with pytest.raises(InvalidArgument, match="the image declares a volume"):
+        choose_mounts([], [], [path])
+
+
+def test_what_an_image_declares_is_a_path_from_the_root() -> None:
+    assert [m.destination for m in choose_mounts([], [], ["data/../../x"])] == ["/x"]
