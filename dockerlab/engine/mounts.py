@@ -11,7 +11,7 @@ import msgspec
 
 from dockerlab.engine import names
 from dockerlab.engine.mount import Mount
-from dockerlab.errors import InvalidArgument
+from dockerlab.errors import ContainerNotFound, InvalidArgument
 from dockerlab.oci.runtimespec import Mount as SpecMount
 
 __all__ = ["choose_mounts", "inherit", "named", "spec_mounts", "with_user_mounts"]
@@ -78,9 +78,14 @@ def inherit(specs: Sequence[str], mounts_of: Callable[[str], Sequence[Mount]]) -
         if not name or not set(mode.split(",")) <= {"", "ro", "rw", "z"}:
             raise InvalidArgument(f"invalid volumes-from specification: {spec}")
         is_read_only = "ro" in mode.split(",")
+        try:
+            mounts = mounts_of(name)
+        except ContainerNotFound as exc:
+            # Clients take "not found" at a creation for a missing image, and would pull it.
+            raise InvalidArgument(exc.message) from exc
         found += [
             msgspec.structs.replace(mount, is_read_only=mount.is_read_only or is_read_only)
-            for mount in mounts_of(name)
+            for mount in mounts
         ]
     return found
 
@@ -135,5 +140,5 @@ def _spec_mount(mount: Mount, source_of: Callable[[Mount], str]) -> SpecMount:
     }
 
 
-def _depth(mount: Mount) -> tuple[int, str]:
-    return mount.destination.count("/"), mount.destination
+def _depth(mount: Mount) -> int:
+    return mount.destination.count("/")

@@ -18,7 +18,7 @@ from dockerlab.engine.mounts import choose_mounts, inherit, spec_mounts
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.volume import DRIVER
 from dockerlab.engine.volumes import Volumes, check_options
-from dockerlab.errors import InvalidArgument, NotFound, StartFailure, Unsupported
+from dockerlab.errors import InvalidArgument, StartFailure, Unsupported
 from dockerlab.oci.runtimespec import Mount as SpecMount
 
 __all__ = ["Storage"]
@@ -51,9 +51,9 @@ class Storage:
         Raises
         ------
         InvalidArgument
-            Two mounts at one place, or a folder of ``--mount`` that is not there.
-        NotFound, Unsupported
-            A driver, an option or a label that there is not.
+            Two mounts at one place, a folder of ``--mount`` or a driver that is not there.
+        Unsupported
+            An option or a label that there is not.
         """
         if not (host.requested or host.volumes_from or config.volumes):
             return ()
@@ -132,7 +132,8 @@ def _check(mount: Mount) -> None:
         )
     if mount.kind == "volume":
         if mount.driver not in ("", DRIVER):
-            raise NotFound(
+            # Not "not found": clients would pull the image, and ask again.
+            raise InvalidArgument(
                 f'error looking up volume plugin {mount.driver}: plugin "{mount.driver}" not found;'
                 f' there is only "{DRIVER}"'
             )

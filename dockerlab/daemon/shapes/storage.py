@@ -198,8 +198,8 @@ def _destination(path: str, text: str) -> str:
     clean = "/" + posixpath.normpath(path).lstrip("/")
     if clean == "/":
         raise InvalidArgument(
-            f"invalid volume specification: '{text}': invalid specification: destination can't be"
-            " '/'"
+            f"invalid volume specification: '{text}': invalid mount config for type \"bind\":"
+            " invalid specification: destination can't be '/'"
         )
     if clean == "/proc" or clean.startswith("/proc/"):
         raise InvalidArgument(
@@ -211,7 +211,7 @@ def _destination(path: str, text: str) -> str:
 def _parse_mount(body: _MountBody) -> Mount:
     kind, source, target = body.type or "", body.source or "", body.target or ""
     if kind not in ("bind", "volume", "tmpfs"):
-        raise InvalidArgument(f'mount type unknown: "{kind}"; there are bind, volume and tmpfs')
+        raise _invalid(kind, "mount type unknown")
     if not target:
         raise _invalid(kind, "field Target must not be empty")
     if "\0" in source:

@@ -13,7 +13,7 @@ def bind(destination: str, source: str = "/a", *, is_read_only: bool = False) ->
 
 def test_parents_stand_before_what_is_mounted_below_them() -> None:
     chosen = choose_mounts([bind("/a/b/c"), bind("/z"), bind("/a")], [], ["/a/b"])
-    assert [mount.destination for mount in chosen] == ["/a", "/z", "/a/b", "/a/b/c"]
+    assert [mount.destination for mount in chosen] == ["/z", "/a", "/a/b", "/a/b/c"]
 
 
 def test_what_is_asked_for_takes_the_place_of_the_inherited_and_of_the_declared() -> None:
