@@ -251,7 +251,7 @@ step bind_read_only $once -v "$results/host:/h:ro" busybox sh -c 'cat /h/file; t
 step bind_nested $once -v "$results/host:/h" -v mine:/h/sub busybox sh -c 'ls /h /h/sub'
 step bind_missing_mount $once --mount "type=bind,source=/nowhere/at/all,target=/x" busybox true
 step bind_duplicate $once -v mine:/x -v other:/x busybox true
-step bind_on_root $once -v "$results/host:/" busybox true
+step bind_on_root $once -v "/host:/" busybox true
 step bind_bad_mode $once -v "$results/host:/x:zz" busybox true
 step mount_kinds $once --mount type=volume,source=mine,target=/v,readonly --mount type=tmpfs,target=/t,tmpfs-size=1m busybox sh -c "awk '\$2 ~ \"^/[vt]\$\" { split(\$4, o, \",\"); print \$2, o[1] }' /proc/mounts"
 step mount_unknown $once --mount type=nothing,target=/x busybox true
