@@ -12,7 +12,8 @@
     │   ├── ContainerNotFound
     │   ├── ImageNotFound          in the local store
     │   ├── ManifestNotFound       in a registry
-    │   └── ExecNotFound
+    │   ├── ExecNotFound
+    │   └── VolumeNotFound
     ├── Conflict                   the state of the object forbids it now
     ├── NotModified                the object is already in that state
     ├── Cancelled                  whoever asked for it does not want it any more
@@ -51,6 +52,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Unsupported",
+    "VolumeNotFound",
 ]
 
 
@@ -128,6 +130,13 @@ class ExecNotFound(NotFound):
 
     def __init__(self, exec_id: str) -> None:
         super().__init__(f"No such exec instance: {exec_id}")
+
+
+class VolumeNotFound(NotFound):
+    """No volume has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"get {name}: no such volume")
 
 
 class Conflict(DockerlabError):

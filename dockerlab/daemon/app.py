@@ -11,6 +11,7 @@ from tornado.web import Application, RequestHandler
 from dockerlab.daemon.handler import NotFoundHandler, Services
 from dockerlab.daemon.hijack import HijackHandler, hold_for_hijack
 from dockerlab.daemon.routes import (
+    archive,
     containers,
     dockerlab,
     events,
@@ -22,6 +23,7 @@ from dockerlab.daemon.routes import (
     streams,
     system,
     unsupported,
+    volumes,
 )
 from dockerlab.daemon.routes import (
     exec as execs,
@@ -41,6 +43,8 @@ _TABLES = (
     images.ROUTES,
     events.ROUTES,
     networks.ROUTES,
+    volumes.ROUTES,
+    archive.ROUTES,
     registries.ROUTES,
     dockerlab.ROUTES,
     resources.ROUTES,

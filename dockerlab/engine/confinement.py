@@ -32,6 +32,7 @@ __all__ = [
     "rlimits_of",
     "seccomp_of",
     "sysctls_of",
+    "tmpfs_of",
 ]
 
 _HOST = "host"
@@ -81,7 +82,7 @@ def namespaces_of(container: Container, donors: Mapping[str, Donor]) -> list[Nam
 def mounts_of(
     container: Container, donors: Mapping[str, Donor], mapping: IdMapping | None
 ) -> list[Mount]:
-    """Return the mounts of the kernel's file systems and of memory, in order."""
+    """Return the mounts of the kernel's file systems, in order."""
     isolation = container.host.isolation
     own = {namespace["type"] for namespace in namespaces_of(container, donors)}
     mounts = defaults.default_mounts(
@@ -102,8 +103,12 @@ def mounts_of(
         del by_place[_MQUEUE]  # Only who owns the ipc namespace may mount its queues.
     if isolation.ipc_mode == "none":
         del by_place[_SHM]
-    by_place |= {path: _tmpfs(path, text) for path, text in isolation.tmpfs.items()}
     return [by_place[place] for place in _in_order(by_place, mounts)]
+
+
+def tmpfs_of(isolation: Isolation) -> list[Mount]:
+    """Return the mounts of ``--tmpfs``."""
+    return [_tmpfs(path, text) for path, text in isolation.tmpfs.items()]
 
 
 def _memory_of_others(donor: Donor | None, isolation: Isolation, own: set[str]) -> dict[str, Mount]:

@@ -4,17 +4,17 @@
 """
 
 from datetime import UTC, datetime
-from typing import Literal, NewType
+from typing import Any, Literal, NewType
 
 import msgspec
 
 from dockerlab.engine.health import Health
 from dockerlab.engine.isolation import Isolation
+from dockerlab.engine.mount import Mount
 from dockerlab.oci.digest import Digest
 
 __all__ = [
     "NEVER",
-    "Bind",
     "Container",
     "ContainerConfig",
     "ContainerId",
@@ -94,15 +94,6 @@ class DeviceLimit(msgspec.Struct, frozen=True):
     value: int
 
 
-class Bind(msgspec.Struct, frozen=True, kw_only=True):
-    """A path of the host in a container. `is_volume`: by --volume, which makes a missing source."""
-
-    source: str
-    target: str
-    is_readonly: bool = False
-    is_volume: bool = False
-
-
 class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What the host gives: isolation and limits. 0 means no limit, as in Docker's API."""
 
@@ -134,10 +125,19 @@ class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
     oom_score_adj: int = 0
     log_driver: str = "json-file"
     runtime: str = ""
-    binds: tuple[Bind, ...] = ()
     restart_policy: RestartPolicy = RestartPolicy()
     console_size: tuple[int, int] = (0, 0)
     isolation: Isolation = Isolation()
+    # What a client wrote, for `docker inspect`; `requested` is what it means.
+    binds: tuple[str, ...] = ()
+    mounts: tuple[dict[str, Any], ...] = ()
+    volumes_from: tuple[str, ...] = ()
+    volume_driver: str = ""
+    requested: tuple[Mount, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
 
 
 class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,6 +181,7 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     state: ContainerState = ContainerState()
     layers: tuple[Digest, ...] = ()
     platform: str = "linux"
+    mounts: tuple[Mount, ...] = ()
 
     @property
     def argv(self) -> tuple[str, ...]:

@@ -127,17 +127,16 @@ class Containers:
             host=self._starter.settle(host),
             layers=self._images.layers_of(image),
         )
+        mounts = self._starter.choose_mounts(merged, host, lambda other: self.get(other).mounts)
+        container = msgspec.structs.replace(container, mounts=mounts)
         self._starter.check(container)
         # The record first: a folder without a record is deleted at the next start.
         self._roster.save(container)
         self._folders.container(container.id).make()
+        if mounts:
+            await self._lives.provide(container)
         self._lives.stopwatches.begin(container.id).add("create", begin, time.monotonic())
         self._events.of_container(container, "create")
-        kept = ", ".join(merged.volumes)
-        if kept:
-            warnings.append(
-                f"what is written to {kept} stays in the container: volumes are not supported yet"
-            )
         return container.id, warnings
 
     async def start(self, name: str) -> None:
@@ -203,8 +202,8 @@ class Containers:
             return done
         return self._lives.waiters.add(container.id, until_removed=condition == "removed")
 
-    async def remove(self, name: str, *, force: bool) -> None:
-        """Remove a container with what it wrote; a running one only by `force`."""
+    async def remove(self, name: str, *, force: bool, with_volumes: bool = False) -> None:
+        """Remove it with what it wrote, or its anonymous volumes too; running only by `force`."""
         container = self.get(name)
         if container.state.status == "paused" and not force:
             raise Conflict(
@@ -218,7 +217,7 @@ class Containers:
             )
         with self._lives.held(container.id):  # Its end must not remove it a second time.
             await self._end_for_removal(container)
-        await self._lives.remove(container.id)
+        await self._lives.remove(container.id, with_volumes=with_volumes)
 
     async def _end_for_removal(self, container: Container) -> None:
         if container.state.status == "restarting":

@@ -15,12 +15,13 @@ import msgspec
 
 from dockerlab.engine.container import Container, ContainerId
 from dockerlab.engine.event import Event
+from dockerlab.engine.volume import Volume
 from dockerlab.errors import EngineFailure
 from dockerlab.oci.digest import Digest
 
 __all__ = ["Database", "ImageRow", "NameRow"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _MAX_EVENTS = 10_000
 
 _SCHEMA = """
@@ -44,6 +45,11 @@ CREATE TABLE containers (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWI
 CREATE TABLE events (time_ns INTEGER NOT NULL, record BLOB NOT NULL);
 CREATE INDEX events_by_time ON events (time_ns);
 """
+
+# What each version added to the one before: a new file is the oldest one, and then goes this way.
+_MIGRATIONS = {
+    2: "CREATE TABLE volumes (name TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;",
+}
 
 
 class ImageRow(NamedTuple):
@@ -82,13 +88,17 @@ class Database:
         )
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version == 0:
-            self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
-        elif version != SCHEMA_VERSION:
+            self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version=1;COMMIT;")
+            version = 1
+        if version > SCHEMA_VERSION:
             self._db.close()
             raise EngineFailure(
                 f'"{path}" has schema {version}, this dockerlab reads {SCHEMA_VERSION}',
                 "use the dockerlab that made it, or another --root",
             )
+        for following in range(version + 1, SCHEMA_VERSION + 1):
+            script = _MIGRATIONS[following]
+            self._db.executescript(f"BEGIN;{script}PRAGMA user_version={following};COMMIT;")
 
     def close(self) -> None:
         """Close the file; the write-ahead log is folded in."""
@@ -181,6 +191,24 @@ class Database:
         """Return all records."""
         rows = self._db.execute("SELECT record FROM containers")
         return [msgspec.json.decode(record, type=Container) for (record,) in rows]
+
+    # Volumes
+
+    def save_volume(self, volume: Volume) -> None:
+        """Insert or replace the record."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO volumes VALUES (?,?)",
+            (volume.name, msgspec.json.encode(volume)),
+        )
+
+    def delete_volume(self, name: str) -> None:
+        """Delete the record."""
+        self._db.execute("DELETE FROM volumes WHERE name=?", (name,))
+
+    def volumes(self) -> list[Volume]:
+        """Return all records."""
+        rows = self._db.execute("SELECT record FROM volumes")
+        return [msgspec.json.decode(record, type=Volume) for (record,) in rows]
 
     # Events
 

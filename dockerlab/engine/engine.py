@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dockerlab.config import Settings, process_environment
+from dockerlab.engine.archives import Archives
 from dockerlab.engine.containers import Containers
 from dockerlab.engine.database import Database
 from dockerlab.engine.events import Events
@@ -31,8 +32,10 @@ from dockerlab.engine.roster import Roster
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT
 from dockerlab.engine.start import Starter
+from dockerlab.engine.storage import Storage
 from dockerlab.engine.traced import Traced
 from dockerlab.engine.unpack import ZygoteUnpacker
+from dockerlab.engine.volumes import Volumes
 from dockerlab.errors import Conflict
 from dockerlab.image.content import ContentStore
 from dockerlab.image.layers import FolderLayers
@@ -50,6 +53,7 @@ __all__ = ["Engine", "host_of", "make_spawner", "mapping_of"]
 class Engine:
     """An open data root. Its attributes satisfy the Protocols of `daemon.backend`."""
 
+    archives: Archives
     containers: Containers
     execs: Execs
     images: Images
@@ -59,6 +63,7 @@ class Engine:
     system: System
     resources: Resources
     _lives: Lives
+    volumes: Volumes
     _database: Database
     _spawner: Spawner
 
@@ -91,8 +96,16 @@ class Engine:
         roster.load()
         images = Images(database, content, layers, events, roster.all)
         images.load()
+        volumes = Volumes(database, folders, events, spawner, roster.all)
+        volumes.load()
         launching = _make_launching(tier, spawner, layers, folders.base)
-        starter = Starter(spawner, launching, mapping, _cgroup_parent(settings, mapping))
+        starter = Starter(
+            spawner,
+            launching,
+            Storage(volumes, spawner),
+            mapping,
+            _cgroup_parent(settings, mapping),
+        )
         lives = Lives(roster, folders, images, events, starter)
         containers = Containers(roster, folders, images, events, starter, lives)
         execs = Execs(containers, events, starter, ExecNotes(folders))
@@ -106,6 +119,7 @@ class Engine:
         store = Store(content, layers, unpacker)
         registries = Registries(settings, hub_address)
         return cls(
+            archives=Archives(containers, lives, folders, starter),
             containers=containers,
             execs=execs,
             images=images,
@@ -115,6 +129,7 @@ class Engine:
             system=System(settings, tier, roster, images, spawner, registries),
             resources=Resources(roster, folders, events, containers, pausing),
             _lives=lives,
+            volumes=volumes,
             _database=database,
             _spawner=spawner,
         )

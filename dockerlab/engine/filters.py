@@ -11,10 +11,11 @@ import msgspec
 
 from dockerlab.engine.container import Container
 from dockerlab.engine.image import Image
+from dockerlab.engine.volume import DRIVER, Volume
 from dockerlab.errors import InvalidArgument
 from dockerlab.oci.digest import Digest
 
-__all__ = ["select_containers", "select_images"]
+__all__ = ["select_containers", "select_images", "select_volumes"]
 
 Filters = Mapping[str, Sequence[str]]
 _Test = Callable[[Container, str], bool]
@@ -51,7 +52,7 @@ def select_containers(
         "since": lambda c, v: c.created_at > resolve(v).created_at,
         "is-task": lambda _, v: v.lower() in ("false", "0"),
         "health": lambda c, v: v == (c.state.health.status if c.state.health else "none"),
-        "volume": lambda *_: False,
+        "volume": lambda c, v: any(v in (m.source, m.destination) for m in c.mounts),
         "publish": lambda *_: False,
         "expose": lambda c, v: any(p in (v, f"{v}/tcp") for p in c.config.exposed_ports),
     }
@@ -86,6 +87,34 @@ def select_images(
         for image in images
         if all(
             (all if key == "label" else any)(tests[key](image, value) for value in values)
+            for key, values in filters.items()
+        )
+    ]
+
+
+def select_volumes(
+    volumes: Sequence[Volume], filters: Filters, *, users: Callable[[str], Sequence[str]]
+) -> list[Volume]:
+    """Return the volumes that every filter admits, in their order.
+
+    Parameters
+    ----------
+    users : callable
+        Name of a volume -> ids of the containers that have it.
+    """
+    tests: dict[str, Callable[[Volume, str], bool]] = {
+        "name": lambda volume, wanted: wanted in volume.name,
+        "driver": lambda _, wanted: wanted == DRIVER,
+        "label": lambda volume, wanted: _has_label(volume.labels, wanted),
+        "label!": lambda volume, wanted: not _has_label(volume.labels, wanted),
+        "dangling": lambda volume, wanted: (not users(volume.name)) == _boolean("dangling", wanted),
+    }
+    _check(filters, tests)
+    return [
+        volume
+        for volume in volumes
+        if all(
+            (all if key.startswith("label") else any)(tests[key](volume, value) for value in values)
             for key, values in filters.items()
         )
     ]

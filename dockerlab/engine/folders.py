@@ -1,6 +1,7 @@
 """Where the files of a data root are: one place for the names of design's "On disk"."""
 
 import os
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,11 @@ class Folders:
         """One folder a container."""
         return self.root / "containers"
 
+    @property
+    def volumes(self) -> Path:
+        """One folder a volume, its data in ``_data``."""
+        return self.root / "volumes"
+
     def make(self) -> None:
         """Create them, closed to others: setuid programs of images lie there (CVE-2021-41091).
 
@@ -103,7 +109,7 @@ class Folders:
         for folder in (self.root, self.runtime):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         refuse_foreign(self.runtime)
-        for folder in (self.content, self.layers, self.containers):
+        for folder in (self.content, self.layers, self.containers, self.volumes):
             folder.mkdir(mode=0o700, exist_ok=True)
         _make_base(self.base)
 
@@ -137,6 +143,31 @@ class Folders:
     def trash(self) -> list[Path]:
         """Return what awaits deletion."""
         return [path for path in self.containers.iterdir() if path.name.startswith(_TRASH_PREFIX)]
+
+    def volume_data(self, name: str) -> Path:
+        """Return where the files of a volume are; the name has been checked."""
+        return self.volumes / name / "_data"
+
+    def make_volume(self, name: str) -> None:
+        """Create the folder of a volume; what a program may see has the mode of a fresh root."""
+        data = self.volume_data(name)
+        data.parent.mkdir(mode=0o710, exist_ok=True)
+        if not data.is_dir():
+            data.mkdir()
+            data.chmod(0o755)
+
+    def discard_volume(self, name: str) -> Path | None:
+        """Take a volume's folder out of sight; return where it awaits its deletion."""
+        trash = self.volumes / f"{_TRASH_PREFIX}{name}-{secrets.token_hex(8)}"
+        try:
+            (self.volumes / name).rename(trash)
+        except FileNotFoundError:
+            return None
+        return trash
+
+    def volume_trash(self) -> list[Path]:
+        """Return what of volumes awaits deletion."""
+        return [path for path in self.volumes.iterdir() if path.name.startswith(_TRASH_PREFIX)]
 
 
 def _make_base(base: Path) -> None:

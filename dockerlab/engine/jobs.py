@@ -16,6 +16,7 @@ import sys
 if __name__ == "__main__":
     sys.path.extend(sys.argv[3:])
 
+from dockerlab.engine import filejobs
 from dockerlab.image.layer.measuring import apparent_size
 from dockerlab.image.layer.merging import merge_layers
 from dockerlab.image.layer.removal import remove_at
@@ -92,6 +93,7 @@ JOBS: dict[str, zygote.Job] = {
     "remove_tree": remove_tree,
     "measure_tree": measure_tree,
     "merge": merge,
+    **filejobs.JOBS,
 }
 
 if __name__ == "__main__":

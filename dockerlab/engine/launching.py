@@ -12,6 +12,7 @@ import msgspec
 from dockerlab.engine.container import Container, HostConfig
 from dockerlab.engine.folders import ContainerFolder
 from dockerlab.engine.hostlimits import check_isolation
+from dockerlab.engine.mount import Mount
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.specs import HostFacts, check_cgroup, make_spec
 from dockerlab.errors import Unsupported
@@ -32,6 +33,10 @@ class Launching(Protocol):
         """Return the config with this host's defaults where it asks for them."""
         ...
 
+    def settle_mounts(self, mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
+        """Return the mounts that a container is to have of those that were chosen."""
+        ...
+
     def check(self, container: Container, facts: HostFacts) -> None:
         """Refuse what this host cannot give to the container; raise Unsupported."""
         ...
@@ -48,6 +53,10 @@ class Launching(Protocol):
 
     def monitor_args(self, container: Container, folder: ContainerFolder) -> dict[str, Any]:
         """Return what the monitor has to know beyond the bundle."""
+        ...
+
+    def overlay(self, container: Container, folder: ContainerFolder) -> dict[str, Any]:
+        """Return the folders of the overlay that is the container's root, or raise Unsupported."""
         ...
 
     def measure(self, folder: ContainerFolder) -> int:
@@ -81,11 +90,12 @@ class Namespaced:
         """Return the config with no network where it names none."""
         return settle_network(host, _NONE)
 
+    def settle_mounts(self, mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
+        """Return all of them."""
+        return mounts
+
     def check(self, container: Container, facts: HostFacts) -> None:
-        """Refuse what this host cannot give, and what is not built yet."""
-        if container.host.binds:
-            flag = "--volume" if container.host.binds[0].is_volume else "--mount"
-            raise Unsupported(f"{flag} is not supported by this version of dockerlab")
+        """Refuse limits that nothing could enforce, and options that this host cannot give."""
         check_cgroup(container, facts)
         check_isolation(container, facts.mapping, has_cgroup=bool(facts.cgroup_parent))
 
@@ -99,14 +109,16 @@ class Namespaced:
         return make_spec(container, facts)
 
     def monitor_args(self, container: Container, folder: ContainerFolder) -> dict[str, Any]:
-        """Return the parts of the overlay."""
+        """Return the overlay."""
+        return {"rootfs": self.overlay(container, folder)}
+
+    def overlay(self, container: Container, folder: ContainerFolder) -> dict[str, Any]:
+        """Return the image's layers below what the container writes."""
         return {
-            "rootfs": {
-                "lower": self._lower(container),
-                "upper": str(folder.upper),
-                "work": str(folder.work),
-                "userxattr": self._is_rootless,
-            }
+            "lower": self._lower(container),
+            "upper": str(folder.upper),
+            "work": str(folder.work),
+            "userxattr": self._is_rootless,
         }
 
     def _lower(self, container: Container) -> list[str]:

@@ -11,8 +11,8 @@ The verbs that a user has on them are `engine.containers`; what one start is mad
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -97,7 +97,27 @@ class Lives:
         """Tell whether something runs or waits; a container between two runs does."""
         return bool(self._tasks or self.attachments or self._background)
 
+    @asynccontextmanager
+    async def at_rest(self, container_id: ContainerId) -> AsyncIterator[Container]:
+        """Keep a container that does not run from being started or removed in the block."""
+        async with self._locked(container_id):
+            if (leaving := self._leaving.get(container_id)) is not None:
+                await leaving.gone.wait()
+            yield self._roster.get(container_id)
+
     # Starting
+
+    async def provide(self, container: Container) -> None:
+        """Make and fill the volumes of a new container, which is removed where that fails."""
+        await self._to_the_end(self._provide(container))
+
+    async def _provide(self, container: Container) -> None:
+        async with self._locked(container.id):
+            try:
+                await self._starter.provide(container, self._folders.container(container.id))
+            except BaseException:
+                self.in_background(self._remove(container.id, with_volumes=True))
+                raise
 
     async def start(self, container_id: ContainerId) -> None:
         """Start a container for a user; a client that goes away does not leave it half started."""
@@ -171,7 +191,7 @@ class Lives:
         self.save_state(container.id, state)
         self.waiters.exited(container.id, exit_code)
         if container.host.auto_remove:
-            self.in_background(self._remove(container.id))
+            self.in_background(self._remove(container.id, with_volumes=True))
 
     def adopt(self, container_id: ContainerId, task: Task) -> None:
         """Take a running container under care: its end will be written down and told."""
@@ -235,7 +255,7 @@ class Lives:
         if is_restarted:
             self.restart_later(container_id, (finished_at - before.started_at).total_seconds())
         elif container.host.auto_remove and container_id not in self._held:
-            await self._remove(container_id)
+            await self._remove(container_id, with_volumes=True)
 
     def clear_cgroup(self, container: Container) -> None:
         """Remove what a monitor that was killed could not; a failure is for the log only."""
@@ -317,11 +337,11 @@ class Lives:
 
     # Removing
 
-    async def remove(self, container_id: ContainerId) -> None:
-        """Remove a container that does not run, and what it wrote."""
-        await self._to_the_end(self._remove(container_id))
+    async def remove(self, container_id: ContainerId, *, with_volumes: bool) -> None:
+        """Remove a container that does not run, and what it wrote, in its anonymous volumes too."""
+        await self._to_the_end(self._remove(container_id, with_volumes=with_volumes))
 
-    async def _remove(self, container_id: ContainerId) -> None:
+    async def _remove(self, container_id: ContainerId, *, with_volumes: bool) -> None:
         async with self._locked(container_id):
             if container_id not in self._roster:
                 return  # Somebody else removed it while this waited.
@@ -334,6 +354,8 @@ class Lives:
             self.attachments.drop(container_id)
             if trash is not None:
                 self._starter.discard(trash)
+            if with_volumes:
+                self._starter.storage.volumes.release(container.mounts)
             await self._images.collect(container.layers)
             self.stopwatches.of(container_id).add("remove", begin, time.monotonic())
             for observer in self.observers:

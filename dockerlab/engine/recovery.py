@@ -90,7 +90,7 @@ async def _settle(
     elif container.state.is_running:
         await lives.ended(container.id, record or _unseen())
     elif container.host.auto_remove and container.state.status == "exited":
-        await lives.remove(container.id)
+        await lives.remove(container.id, with_volumes=True)
     elif starts_with_engine(container):
         lives.start_with_engine(container.id)
 

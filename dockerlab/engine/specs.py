@@ -5,6 +5,7 @@ is only how a container's own config changes them.
 """
 
 from collections.abc import Mapping as Given
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from dockerlab.engine.container import Container
 from dockerlab.engine.exec import ExecConfig
 from dockerlab.engine.hostdevices import FoundDevice
 from dockerlab.engine.limits import resources_of
+from dockerlab.engine.mounts import with_user_mounts
 from dockerlab.engine.securityoptions import security_options
 from dockerlab.engine.sharing import Donor
 from dockerlab.errors import Unsupported
@@ -28,6 +30,7 @@ __all__ = [
     "check_cgroup",
     "exec_process",
     "make_spec",
+    "managed_mount",
 ]
 
 # The user is looked up in the container's own files, by `runtime.init` behind the pivot.
@@ -49,6 +52,7 @@ class HostFacts(NamedTuple):
     managed_files: dict[str, str]  # path in the container -> file of ours on the host
     mapping: Mapping | None = None  # the ids of the engine's user namespace, without root
     cgroup_parent: str = DEFAULT_CGROUP_PARENT  # "" where this engine may make none
+    mounts: Sequence[Mount] = ()  # the user's, in order
     donors: Given[str, Donor] = MappingProxyType({})  # kind of namespace -> who gives it
     devices: tuple[FoundDevice, ...] = ()  # beside the usual ones
 
@@ -82,11 +86,11 @@ def make_spec(container: Container, facts: HostFacts) -> Spec:
         "process": _process(container, facts, capabilities),
         "root": {"path": "rootfs", "readonly": host.readonly_rootfs},
         "hostname": container.config.hostname or facts.hostname,
-        "mounts": [
-            *confinement.mounts_of(container, facts.donors, mapping),
-            *device_mounts,
-            *_managed_mounts(facts),
-        ],
+        "mounts": with_user_mounts(
+            [*confinement.mounts_of(container, facts.donors, mapping), *device_mounts],
+            [managed_mount(*file) for file in facts.managed_files.items()],
+            [*facts.mounts, *confinement.tmpfs_of(isolation)],
+        ),
         "linux": {
             "namespaces": namespaces,
             "devices": devices,
@@ -186,8 +190,7 @@ def _capabilities(container: Container, facts: HostFacts) -> list[str]:
     return confinement.capabilities_of(container, is_rootless=facts.mapping is not None)
 
 
-def _managed_mounts(facts: HostFacts) -> list[Mount]:
-    return [
-        {"destination": inside, "type": "bind", "source": outside, "options": ["bind", "rprivate"]}
-        for inside, outside in facts.managed_files.items()
-    ]
+def managed_mount(inside: str, outside: str) -> Mount:
+    """Return the bind of a file that the engine manages."""
+    options = ["bind", "rprivate"]
+    return {"destination": inside, "type": "bind", "source": outside, "options": options}

@@ -17,13 +17,17 @@ from typing import Any
 
 from dockerlab.engine.attach import describe
 from dockerlab.engine.attachment import AttachRequest
-from dockerlab.engine.container import Container, HostConfig
+from dockerlab.engine.container import Container, ContainerConfig, HostConfig
 from dockerlab.engine.folders import ContainerFolder
 from dockerlab.engine.hostdevices import find_devices
 from dockerlab.engine.launching import Launching
+from dockerlab.engine.managedfiles import managed_files, write_managed_files
+from dockerlab.engine.mount import Mount
+from dockerlab.engine.mounts import with_user_mounts
 from dockerlab.engine.sharing import Donor, short_hostname
 from dockerlab.engine.spawner import Spawner, socketpair
-from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT, HostFacts
+from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT, HostFacts, managed_mount
+from dockerlab.engine.storage import Storage
 from dockerlab.engine.task import Message, Task, start_failure
 from dockerlab.oci.runtimespec import Spec
 from dockerlab.phases import Stopwatch
@@ -32,16 +36,6 @@ from dockerlab.runtime.seccomp import compile_filter
 from dockerlab.runtime.usernamespace import Mapping
 
 __all__ = ["Starter"]
-
-_MANAGED_FILES = ("hostname", "hosts", "resolv.conf")
-_HOSTS = """\
-127.0.0.1\tlocalhost
-::1\tlocalhost ip6-localhost ip6-loopback
-fe00::\tip6-localnet
-ff00::\tip6-mcastprefix
-ff02::1\tip6-allnodes
-ff02::2\tip6-allrouters
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +54,7 @@ class Starter:
 
     spawner: Spawner
     launching: Launching
+    storage: Storage
     mapping: Mapping | None = None
     cgroup_parent: str = DEFAULT_CGROUP_PARENT
 
@@ -71,7 +66,11 @@ class Starter:
     ) -> HostFacts:
         """Return what the spec of a container, or of an exec in it, depends on."""
         return HostFacts(
-            short_hostname(container), files or {}, self.mapping, self.cgroup_parent, donors or {}
+            short_hostname(container),
+            files or {},
+            self.mapping,
+            self.cgroup_parent,
+            donors=donors or {},
         )
 
     def settle(self, host: HostConfig) -> HostConfig:
@@ -153,6 +152,43 @@ class Starter:
             tree.kill(path)
             tree.remove(path)
 
+    def choose_mounts(
+        self,
+        config: ContainerConfig,
+        host: HostConfig,
+        mounts_of: Callable[[str], Sequence[Mount]],
+    ) -> tuple[Mount, ...]:
+        """Return the mounts of a container that is to be made; see `Storage.choose`."""
+        return self.launching.settle_mounts(self.storage.choose(config, host, mounts_of))
+
+    async def provide(self, container: Container, folder: ContainerFolder) -> None:
+        """Make and fill the volumes of a new container; see `Storage.provide`."""
+        await self.storage.provide(
+            container.mounts,
+            lambda: self.launching.overlay(container, folder),
+            str(folder.rootfs),
+        )
+
+    def root_of(self, container: Container, folder: ContainerFolder) -> dict[str, Any]:
+        """Return what `runtime.containerroot` makes the root of, while the container rests.
+
+        Raises
+        ------
+        Unsupported
+            This tier cannot look into a container's root.
+        """
+        overlay = self.launching.overlay(container, folder)
+        mounts = self.storage.spec_mounts(container.mounts)
+        managed = [
+            managed_mount(inside, outside) for inside, outside in managed_files(container, folder)
+        ]
+        return {
+            "overlay": overlay,
+            "mount_point": str(folder.rootfs),
+            "mounts": with_user_mounts((), managed, mounts),
+            "readonly": container.host.readonly_rootfs,
+        }
+
     def discard(self, trash: Path) -> None:
         """Delete a folder of a container; as root of the container's ids, so in the zygote."""
         self.spawner.submit("remove_tree", {"root": str(trash.parent), "path": str(trash)})
@@ -163,8 +199,9 @@ class Starter:
         """Write what the runtime reads, and take an older run's exit record away."""
         folder.exit_file.unlink(missing_ok=True)
         giver = donors.get("network")
-        files = _write_managed_files(container, folder, giver.container if giver else None)
+        files = write_managed_files(container, folder, giver.container if giver else None)
         facts = self.facts(container, files, donors)
+        facts = facts._replace(mounts=self.storage.spec_mounts(container.mounts))
         if container.host.isolation.privileged or container.host.isolation.devices:
             facts = facts._replace(devices=find_devices(container.host.isolation))
         spec = self.launching.spec(container, facts)
@@ -196,31 +233,6 @@ class Starter:
 
 def _write_spec(spec: Spec, folder: ContainerFolder) -> None:
     (folder.path / "config.json").write_text(json.dumps(spec))
-
-
-def _write_managed_files(
-    container: Container, folder: ContainerFolder, giver: Container | None
-) -> dict[str, str]:
-    """Write the three files that Docker manages in every container; return path -> file.
-
-    Parameters
-    ----------
-    giver : Container, optional
-        Whose network it is on; then the files are the other's own.
-    """
-    if giver is not None:
-        path = folder.path.parent / giver.id
-        return {f"/etc/{name}": str(path / name) for name in _MANAGED_FILES}
-    hostname = container.config.hostname or short_hostname(container)
-    resolv = ""
-    if container.host.network_mode == "host":
-        resolv = Path("/etc/resolv.conf").read_text(encoding="utf-8", errors="replace")
-    contents = dict(zip(_MANAGED_FILES, (f"{hostname}\n", _HOSTS, resolv), strict=True))
-    for name, text in contents.items():
-        path = folder.path / name
-        path.write_text(text, encoding="utf-8")
-        path.chmod(0o644)
-    return {f"/etc/{name}": str(folder.path / name) for name in contents}
 
 
 @lru_cache(maxsize=16)

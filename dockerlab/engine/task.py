@@ -124,6 +124,11 @@ class Task:
         """The monitor's ``state`` message; None for a task that this engine has started itself."""
         return self.state.result() if self.state.done() and not self.state.cancelled() else None
 
+    @property
+    def pidfd(self) -> int:
+        """The descriptor of its first process, which the task owns; -1 when there is none."""
+        return self._pidfd
+
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Send a message with descriptors.
 

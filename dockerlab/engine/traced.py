@@ -5,20 +5,20 @@ name, never ignored: it has no isolation and no limits. What happens at a start 
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from dockerlab.engine.container import Bind, Container, HostConfig
+from dockerlab.engine.container import Container, HostConfig
 from dockerlab.engine.folders import ContainerFolder
 from dockerlab.engine.launching import HOST, settle_network
+from dockerlab.engine.mount import Mount
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.specs import HostFacts, make_spec
-from dockerlab.errors import InvalidArgument, StartFailure, Unsupported
+from dockerlab.errors import StartFailure, Unsupported
 from dockerlab.image.layers import LayerStore
-from dockerlab.oci.runtimespec import Mount, Spec
+from dockerlab.oci.runtimespec import Mount as SpecMount
+from dockerlab.oci.runtimespec import Spec
 from dockerlab.phases import Stopwatch
 from dockerlab.runtime.tier import PTRACE
 
@@ -26,6 +26,7 @@ __all__ = ["Traced"]
 
 # Written when the copy is whole; its time tells what the container has written since.
 _MERGED = "merged"
+_VOLUME = "volume"
 _SHM_BYTES = HostConfig().shm_size_bytes
 # What is asked for and is so already: there is no filter and no profile.
 _GRANTED = {
@@ -58,6 +59,12 @@ class Traced:
         """Return the config with the host's network, the only one, where it names none."""
         return settle_network(host, HOST)
 
+    def settle_mounts(self, mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
+        """Leave out volumes that nobody named: what is written there stays in the copy."""
+        return tuple(
+            mount for mount in mounts if not (mount.is_anonymous and mount.kind == _VOLUME)
+        )
+
     def check(self, container: Container, facts: HostFacts) -> None:
         """Refuse what there is not under PRoot.
 
@@ -65,8 +72,6 @@ class Traced:
         ------
         Unsupported
             An option that it cannot give; the message names tier and remedy.
-        InvalidArgument
-            The source of a bind mount is not there.
         """
         for option in _lacking(container, facts):
             raise Unsupported(
@@ -74,8 +79,6 @@ class Traced:
                 f" isolation and limits ({self._reason})",
                 "leave it out; `dockerlab doctor` says what would give this host a better tier",
             )
-        for bind in container.host.binds:
-            _check_source(bind)
 
     async def prepare(
         self, container: Container, folder: ContainerFolder, stopwatch: Stopwatch
@@ -96,11 +99,11 @@ class Traced:
     def spec(self, container: Container, facts: HostFacts) -> Spec:
         """Return a spec without namespaces, cgroup and filter; of mounts it has binds only."""
         spec = make_spec(container, facts)
-        mounts: list[Mount] = [
+        mounts: list[SpecMount] = [
             {"destination": inside, "type": "bind", "source": outside, "options": ["bind"]}
             for inside, outside in (
                 *facts.managed_files.items(),
-                *((bind.target, bind.source) for bind in container.host.binds),
+                *((mount["destination"], mount["source"]) for mount in facts.mounts),
             )
         ]
         return {**spec, "mounts": mounts, "linux": {}}
@@ -109,6 +112,16 @@ class Traced:
         """Return the path of PRoot."""
         del container, folder
         return {"proot": self._proot}
+
+    def overlay(self, container: Container, folder: ContainerFolder) -> dict[str, Any]:
+        """Refuse to look into a root that is none: PRoot only makes it look like one."""
+        del container, folder
+        raise Unsupported(
+            f'copying from and to containers and what they have changed: not in the tier "{PTRACE}"'
+            f" ({self._reason})",
+            "bind a folder of the host with -v; `dockerlab doctor` says what would give this host a"
+            " better tier",
+        )
 
     def measure(self, folder: ContainerFolder) -> int:
         """Measure what was written since the copy was made."""
@@ -144,27 +157,14 @@ def _lacking(container: Container, facts: HostFacts) -> Iterator[str]:
         "--group-add": isolation.group_add,
         "--init": isolation.has_init,
         "--hostname": container.config.hostname not in ("", facts.hostname),
-        "a read-only volume": any(bind.is_readonly for bind in host.binds),
-        'a ":" in the path of a volume': any(":" in b.source + b.target for b in host.binds),
+        "a named volume": any(mount.kind == _VOLUME for mount in container.mounts),
+        "--mount type=tmpfs": any(mount.kind == "tmpfs" for mount in container.mounts),
+        "a read-only mount": any(mount.is_read_only for mount in container.mounts),
+        'a ":" in the path of a mount': any(
+            ":" in mount.source + mount.destination for mount in container.mounts
+        ),
     }
     yield from (name for name, value in options.items() if value)
     for option in host.security_opt:
         if option.replace(":", "=", 1) not in _GRANTED:
             yield f"--security-opt {option[:40]}"
-
-
-def _check_source(bind: Bind) -> None:
-    path = Path(bind.source)
-    if path.exists():
-        return
-    if not bind.is_volume:
-        raise InvalidArgument(
-            f'invalid mount config for type "bind": bind source path does not exist: {path}'
-        )
-    try:
-        # As Docker does for --volume, and not for --mount.
-        path.mkdir(parents=True)
-    except OSError as exc:
-        raise InvalidArgument(
-            f'cannot make the folder "{os.fspath(path)}" of a volume: {exc.strerror}'
-        ) from exc

@@ -37,7 +37,16 @@ if TYPE_CHECKING:
             """Do it, inside the root that `root_fd` has open."""
 
 
-__all__ = ["Attach", "Bind", "CgroupFolders", "Filesystem", "parse_options", "plan_mounts"]
+__all__ = [
+    "Attach",
+    "Bind",
+    "CgroupFolders",
+    "Filesystem",
+    "parse_options",
+    "plan_binds",
+    "plan_cgroups",
+    "plan_mounts",
+]
 
 # Options of mount(8) that are attributes of the mount: what to set, what to clear. mount_setattr(2)
 _ATTRIBUTES = {
@@ -197,8 +206,12 @@ class Bind:
             kernel.mount_setattr(
                 tree_fd, options.set_, options.clear, options.propagation, recursive=True
             )
-            make = make_directory if rootfs.is_directory(kernel, tree_fd) else make_file
+            is_directory = rootfs.is_directory(kernel, tree_fd)
+            make = make_directory if is_directory else make_file
             with Held(kernel, make(kernel, root_fd, self.path)) as target_fd:
+                if rootfs.is_directory(kernel, target_fd) != is_directory:
+                    reason = "a folder is mounted onto a file, or a file onto a folder"
+                    raise OSError(errno.ENOTDIR, reason, self.path)
                 kernel.move_mount(tree_fd, target_fd)
 
 
@@ -284,7 +297,8 @@ def plan_mounts(
             plan.append(Attach(mount["destination"], provided[mount["destination"]]))
             continue
         plan.append(_plan_mount(mount))
-        if mount["destination"] == "/dev":
+        if mount["destination"] == "/dev" and isinstance(plan[-1], Filesystem):
+            # A folder of the host that stands there instead is left as it is.
             # At once: what is mounted below /dev afterwards must find our own directory.
             devices = linux.get("devices", [])
             plan.append(rootfs.Devices(devices, are_borrowed=has_borrowed_devices))
@@ -293,6 +307,12 @@ def plan_mounts(
     plan += [rootfs.ReadonlyPath(path) for path in linux.get("readonlyPaths", [])]
     plan += [rootfs.MaskedPath(path) for path in linux.get("maskedPaths", [])]
     return plan
+
+
+def plan_binds(mounts: list[Mount]) -> list[Operation]:
+    """Return the binds among some mounts, for a root that nothing runs in."""
+    plan = [_plan_mount(mount) for mount in mounts]
+    return [operation for operation in plan if isinstance(operation, Bind)]
 
 
 def plan_cgroups(spec: Spec, folders: list[list[str]]) -> list[Operation]:

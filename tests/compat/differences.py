@@ -85,12 +85,8 @@ DIFFERENCES: dict[str, Difference] = {
         is_dated=True,
     ),
     # Not yet
-    "volume": _later("volumes", "exit", "stderr"),
     "publish": _later("published ports", "exit", "stderr"),
-    "diff": _later("`docker diff`", "exit", "stderr"),
     "commit": _later("`docker commit`", *_ALL),
-    "copy": _later("`docker cp`", *_ALL),
-    "export": _later("`docker export`", *_ALL),
     "save": _later("`docker save`", *_ALL),
 }
 

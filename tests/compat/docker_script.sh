@@ -262,10 +262,58 @@ step health_off sh -c "docker rm \$($run -d --no-healthcheck --name patient busy
 step prune_until docker container prune -f --filter until=10m
 step commit docker commit slow changed
 quiet docker rmi changed
-step copy docker cp slow:/etc/passwd -
+step copy sh -c "docker cp slow:/etc/passwd - | tar tv | sed 's/ [0-9-]* [0-9:]* / /; s/root.root/0\/0/'"
 step export sh -c 'docker export slow | tar t | grep -c passwd'
 step prune docker container prune -f
+
+# --- files: volumes, mounts, copies
+step volume_create docker volume create --label a=b mine
+step volume_create_again docker volume create mine
+step volume_create_bad docker volume create 'a b'
+step volume_create_short docker volume create a
+step volume_inspect docker volume inspect -f '{{.Name}} {{.Driver}} {{json .Labels}} {{json .Options}} {{.Scope}}' mine
+step volume_inspect_missing docker volume inspect nothing
+step volume_write $once -v mine:/x -v other:/y:rw busybox sh -c 'echo kept >/x/file; touch /y/file'
+step volume_read $once -v mine:/x:ro busybox sh -c 'cat /x/file; touch /x/no'
+step volume_copied_up sh -c "$once -v bin:/bin busybox true; $once -v bin:/b busybox ls /b | wc -l"
+step volume_nocopy $once -v empty:/bin2 -v nocopy:/etc:nocopy busybox ls -A /etc
+step volume_filter docker volume ls -q --filter label=a=b
 step volumes docker volume ls
+mkdir -p "$results/host/sub"
+echo hello >"$results/host/file"
+step bind_read_only $once -v "$results/host:/h:ro" busybox sh -c 'cat /h/file; touch /h/no'
+step bind_nested $once -v "$results/host:/h" -v mine:/h/sub busybox sh -c 'ls /h /h/sub'
+step bind_missing_mount $once --mount "type=bind,source=/nowhere/at/all,target=/x" busybox true
+step bind_duplicate $once -v mine:/x -v other:/x busybox true
+step bind_on_root $once -v "/host:/" busybox true
+step bind_bad_mode $once -v "$results/host:/x:zz" busybox true
+step mount_kinds $once --mount type=volume,source=mine,target=/v,readonly --mount type=tmpfs,target=/t,tmpfs-size=1m busybox sh -c "awk '\$2 ~ \"^/[vt]\$\" { split(\$4, o, \",\"); print \$2, o[1] }' /proc/mounts"
+step mount_unknown $once --mount type=nothing,target=/x busybox true
+step add_host $once --add-host near:1.2.3.4 busybox grep near /etc/hosts
+step dns $once --dns 9.9.9.9 --dns-search x.y --dns-option ndots:2 busybox cat /etc/resolv.conf
+quiet $run --name files -v mine:/data -v "$results/host:/h:ro" busybox sh -c 'mkdir -p /d/e; echo one >/d/f; ln -s /d /way; ln -s /nowhere /lost; rm /bin/ls; chmod 711 /root'
+step mounts_shown docker inspect -f '{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.Driver}} {{.Mode}} {{.RW}} {{.Propagation}};{{end}}' files
+step volumes_from $once --volumes-from files:ro busybox sh -c 'cat /data/file; touch /data/no'
+step volumes_from_missing docker create --network none --volumes-from nothing busybox true
+step changes sh -c 'docker diff files | sort'
+step copy_out sh -c 'docker cp files:/d - | tar t | sort'
+step copy_out_contents sh -c 'docker cp files:/d/. - | tar t | sort'
+step copy_out_link sh -c 'docker cp files:/way - | tar t'
+step copy_out_through sh -c 'docker cp files:/way/ - | tar t | sort'
+step copy_out_missing docker cp files:/nothing -
+step copy_out_lost docker cp -L files:/lost -
+step copy_in docker cp "$results/host" files:/d/e
+step copy_in_there sh -c 'docker cp files:/d/e - | tar t | sort'
+step copy_in_volume docker cp "$results/host/file" files:/data/copied
+step copy_in_read_only docker cp "$results/host/file" files:/h/no
+# The client logs what it had begun to pack, or not, as its luck is.
+shell copy_in_no_folder 'docker cp "$results/host/file" files:/none/ 2>&1 | grep -v level='
+shell copy_in_over_file 'docker cp "$results/host" files:/d/f 2>&1 | grep -v level='
+step volume_in_use docker volume rm mine
+step rm_files docker rm -v files
+step volume_rm docker volume rm mine other bin empty nocopy
+step volume_rm_missing docker volume rm mine
+step volume_prune sh -c 'docker volume prune -f | tail -1'
 step networks docker network ls --format '{{.Name}} {{.Driver}}'
 step rmi docker rmi "$registry/library/busybox:latest"
 step rmi_last docker rmi -f busybox "$(docker images -q --no-trunc busybox)"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dockerlab.daemon.routes import (
+    archive,
     containers,
     dockerlab,
     events,
@@ -19,6 +20,7 @@ from dockerlab.daemon.routes import (
     streams,
     system,
     unsupported,
+    volumes,
 )
 from dockerlab.daemon.routes import exec as execs
 
@@ -34,6 +36,8 @@ TABLES = (
     images,
     events,
     networks,
+    volumes,
+    archive,
     registries,
     dockerlab,
     resources,

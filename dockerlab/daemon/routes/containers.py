@@ -4,6 +4,7 @@ What turns raw or goes on for long (attach, logs, wait) is in `routes.streams`.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -19,6 +20,7 @@ from dockerlab.errors import (
     ImageNotFound,
     InvalidArgument,
     Unsupported,
+    VolumeNotFound,
 )
 from dockerlab.units import parse_moment
 
@@ -38,6 +40,7 @@ def summaries(
             image=_image_name(engine, container),
             now=now,
             sizes=_sizes(engine, container) if with_sizes else None,
+            volume_paths=_volume_paths(engine, container),
         )
         for container in containers
     ]
@@ -83,6 +86,7 @@ class ContainerInspect(ApiHandler):
                 log_path=self.engine.containers.log_path(name),
                 exec_ids=self.engine.execs.of_container(container.id),
                 sizes=_sizes(self.engine, container) if self.query.boolean("size") else None,
+                volume_paths=_volume_paths(self.engine, container),
             )
         )
 
@@ -161,11 +165,13 @@ class ContainerRemove(ApiHandler):
     """``DELETE /containers/{id}``."""
 
     async def delete(self, name: str) -> None:
-        """Remove it; `v` has nothing to remove, for there are no volumes."""
+        """Remove it, with `v` its anonymous volumes, too."""
         query = self.query
         if query.boolean("link"):
             raise Unsupported("--link is not supported by this version of dockerlab")
-        await self.engine.containers.remove(name, force=query.boolean("force"))
+        await self.engine.containers.remove(
+            name, force=query.boolean("force"), with_volumes=query.boolean("v")
+        )
         self.write_nothing()
 
 
@@ -209,6 +215,15 @@ def _image_name(engine: Engine, container: Container) -> str:
     except (ImageNotFound, InvalidArgument):
         return container.image_id
     return container.config.image if image.id == container.image_id else container.image_id
+
+
+def _volume_paths(engine: Engine, container: Container) -> dict[str, str]:
+    paths = {}
+    for mount in container.mounts:
+        if mount.kind == "volume":
+            with suppress(VolumeNotFound):
+                paths[mount.source] = engine.volumes.get(mount.source).path
+    return paths
 
 
 def _sizes(engine: Engine, container: Container) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Routes of networks and volumes: the two networks that need no bridge, and no volumes."""
+"""Routes of networks: the two that need no bridge."""
 
 from dockerlab.daemon.handler import ApiHandler
 from dockerlab.daemon.shapes import network as shape
@@ -40,35 +40,7 @@ class Network(ApiHandler):
         raise NotFound(f"network {name} not found")
 
 
-class Volumes(ApiHandler):
-    """``GET /volumes``."""
-
-    def get(self) -> None:
-        """List no volumes: this version has none."""
-        self.write_json({"Volumes": [], "Warnings": None})
-
-
-class Volume(ApiHandler):
-    """``GET`` and ``DELETE /volumes/{name}``."""
-
-    def get(self, name: str) -> None:
-        """Say that there is no such volume.
-
-        Raises
-        ------
-        NotFound
-            Always.
-        """
-        raise NotFound(f"get {name}: no such volume")
-
-    def delete(self, name: str) -> None:
-        """Say that there is no such volume."""
-        self.get(name)
-
-
 ROUTES = (
     (r"/networks", Networks),
     (r"/networks/(?P<name>[^/]+)", Network),
-    (r"/volumes", Volumes),
-    (r"/volumes/(?P<name>[^/]+)", Volume),
 )

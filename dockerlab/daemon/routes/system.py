@@ -1,9 +1,13 @@
 """Routes about the engine itself: ping, version, info and disk usage."""
 
+from typing import Any
+
 from dockerlab.daemon.handler import API_VERSION, MIN_API_VERSION, ApiHandler
 from dockerlab.daemon.routes.containers import summaries
 from dockerlab.daemon.shapes import image as image_shape
 from dockerlab.daemon.shapes import system as shape
+from dockerlab.daemon.shapes import volume as volume_shape
+from dockerlab.engine.volume import Volume
 
 __all__ = ["ROUTES"]
 
@@ -48,8 +52,8 @@ class Info(ApiHandler):
 class DiskUsage(ApiHandler):
     """``GET /system/df``."""
 
-    def get(self) -> None:
-        """List what takes space: images and the writable layers of containers."""
+    async def get(self) -> None:
+        """List what takes space: images, the writable layers of containers, and volumes."""
         images = self.engine.images.list(include_intermediate=True, filters={})
         count = self.engine.images.container_count
         self.write_json(
@@ -66,10 +70,18 @@ class DiskUsage(ApiHandler):
                     self.engine.containers.list(include_stopped=True, limit=0, filters={}),
                     with_sizes=True,
                 ),
-                "Volumes": [],
+                "Volumes": [await self._usage(volume) for volume in self.engine.volumes.list({})],
                 "BuildCache": [],
             }
         )
+
+    async def _usage(self, volume: Volume) -> dict[str, Any]:
+        users = self.engine.containers.list(
+            include_stopped=True, limit=0, filters={"volume": [volume.name]}
+        )
+        size_bytes = await self.engine.volumes.size_bytes(volume.name)
+        usage = {"Size": size_bytes, "RefCount": len(users)}
+        return volume_shape.volume(volume) | {"UsageData": usage}
 
 
 ROUTES = (

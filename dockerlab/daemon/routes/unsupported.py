@@ -5,7 +5,7 @@ from dockerlab.errors import Unsupported
 
 __all__ = ["ROUTES"]
 
-_CONTAINER_VERBS = "changes|archive|export|attach/ws|checkpoints|copy"
+_CONTAINER_VERBS = "attach/ws|checkpoints|copy"
 _TREES = "services|tasks|nodes|secrets|configs|plugins|swarm|distribution"
 
 
@@ -48,6 +48,5 @@ ROUTES = (
     (r"/(?P<what>build/prune|build/cancel)", UnsupportedHandler),
     (r"/(?P<what>networks/create|networks/prune)", UnsupportedHandler),
     (r"/networks/[^/]+/(?P<what>connect|disconnect)", UnsupportedHandler),
-    (r"/(?P<what>volumes/create|volumes/prune)", UnsupportedHandler),
     (rf"/(?P<what>{_TREES})(?:/.*)?", UnsupportedHandler),
 )

@@ -3,16 +3,16 @@
 The other direction, from a client's JSON to records, is `shapes.creation`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from dockerlab.daemon.shapes.binds import mount_points, volume_strings
 from dockerlab.daemon.shapes.isolation import isolation_shape
 from dockerlab.daemon.shapes.limits import limits_shape
 from dockerlab.daemon.shapes.moment import rfc3339, unix_seconds
 from dockerlab.daemon.shapes.network import endpoint, network_name
 from dockerlab.daemon.shapes.policies import health_check_shape, health_shape, policy_shape
+from dockerlab.daemon.shapes.storage import mount_points
 from dockerlab.engine.container import Container, ContainerConfig, HostConfig
 from dockerlab.engine.health import Health
 from dockerlab.engine.isolation import donor_of
@@ -26,7 +26,12 @@ _DEFAULT_LOG_DRIVER = "json-file"
 
 
 def summary(
-    container: Container, *, image: str, now: datetime, sizes: tuple[int, int] | None
+    container: Container,
+    *,
+    image: str,
+    now: datetime,
+    sizes: tuple[int, int] | None,
+    volume_paths: Mapping[str, str],
 ) -> Json:
     """Return one element of ``GET /containers/json`` (Engine API, ContainerSummary).
 
@@ -36,6 +41,8 @@ def summary(
         The name the container was made from if it is still that image's, else the image's id.
     sizes : tuple of int, optional
         Bytes of the writable layer, and with the image below it; when the client asked.
+    volume_paths : mapping
+        The folder of each of its volumes by name.
     """
     shape: Json = {
         "Id": container.id,
@@ -50,7 +57,7 @@ def summary(
         "Status": status_text(container, now),
         "HostConfig": {"NetworkMode": container.host.network_mode},
         "NetworkSettings": {"Networks": _networks(container)},
-        "Mounts": mount_points(container.host.binds),
+        "Mounts": mount_points(container.mounts, volume_paths),
     }
     if sizes is not None:
         shape |= {"SizeRw": sizes[0], "SizeRootFs": sizes[1]}
@@ -62,6 +69,7 @@ def inspection(
     *,
     log_path: str,
     sizes: tuple[int, int] | None,
+    volume_paths: Mapping[str, str],
     exec_ids: Sequence[str] = (),
 ) -> Json:
     """Return ``GET /containers/{id}/json`` (Engine API, ContainerInspectResponse)."""
@@ -87,7 +95,7 @@ def inspection(
         "ExecIDs": list(exec_ids) or None,
         "HostConfig": _host_config(container.host),
         "GraphDriver": {"Data": None, "Name": "overlay2"},
-        "Mounts": mount_points(container.host.binds),
+        "Mounts": mount_points(container.mounts, volume_paths),
         "Config": _config(container.config),
         "NetworkSettings": _network_settings(container),
     }
@@ -185,27 +193,28 @@ def _host_config(host: HostConfig) -> Json:
     return {
         **limits_shape(host),
         **isolation_shape(host.isolation),
+        **({"Mounts": list(host.mounts)} if host.mounts else {}),
         "DeviceRequests": None,
         "CpuCount": 0,
         "CpuPercent": 0,
         "IOMaximumIOps": 0,
         "IOMaximumBandwidth": 0,
-        "Binds": volume_strings(host.binds),
+        "Binds": list(host.binds) or None,
         "ContainerIDFile": "",
         "LogConfig": {"Type": host.log_driver or _DEFAULT_LOG_DRIVER, "Config": {}},
         "NetworkMode": host.network_mode,
         "PortBindings": {},
         "RestartPolicy": policy_shape(host.restart_policy),
         "AutoRemove": host.auto_remove,
-        "VolumeDriver": "",
-        "VolumesFrom": None,
+        "VolumeDriver": host.volume_driver,
+        "VolumesFrom": list(host.volumes_from) or None,
         "ConsoleSize": list(host.console_size),
         "CapAdd": list(host.cap_add) or None,
         "CapDrop": list(host.cap_drop) or None,
-        "Dns": [],
-        "DnsOptions": [],
-        "DnsSearch": [],
-        "ExtraHosts": None,
+        "Dns": list(host.dns),
+        "DnsOptions": list(host.dns_options),
+        "DnsSearch": list(host.dns_search),
+        "ExtraHosts": list(host.extra_hosts) or None,
         "Cgroup": "",
         "Links": None,
         "OomScoreAdj": host.oom_score_adj,

@@ -10,6 +10,7 @@ import msgspec
 from dockerlab.daemon.shapes.detachkeys import parse_detach_keys
 from dockerlab.daemon.shapes.hostconfig import console_size, host_config, network_mode, unsupported
 from dockerlab.daemon.shapes.policies import health_check
+from dockerlab.daemon.shapes.storage import parse_paths
 from dockerlab.engine.container import ContainerConfig, HostConfig
 from dockerlab.engine.exec import ExecConfig
 from dockerlab.errors import InvalidArgument
@@ -84,9 +85,6 @@ def creation(body: CreateBody) -> tuple[ContainerConfig, HostConfig]:
     """
     _refuse_config(body)
     host = host_config(body.host_config or {}, is_networkless=bool(body.network_disabled))
-    # Clients name the targets of binds here, too; what is no bind would be an anonymous volume.
-    if set(body.volumes or ()) - {bind.target for bind in host.binds}:
-        raise unsupported("--volume")
     return _container_config(body), host
 
 
@@ -139,6 +137,7 @@ def _container_config(body: CreateBody) -> ContainerConfig:
         working_dir=body.working_dir or "",
         labels=body.labels or {},
         exposed_ports=tuple(sorted(body.exposed_ports or ())),
+        volumes=parse_paths(body.volumes or ()),
         tty=bool(body.tty),
         open_stdin=bool(body.open_stdin),
         stdin_once=bool(body.stdin_once),

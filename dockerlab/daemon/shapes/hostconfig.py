@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 
-from dockerlab.daemon.shapes.binds import read_binds
 from dockerlab.daemon.shapes.isolation import isolation
 from dockerlab.daemon.shapes.limits import LimitsBody, count, limits
+from dockerlab.daemon.shapes.nameservice import parse_extra_hosts, parse_servers, parse_words
 from dockerlab.daemon.shapes.policies import restart_policy
+from dockerlab.daemon.shapes.storage import parse_binds, parse_mounts
 from dockerlab.engine.container import HostConfig
 from dockerlab.engine.isolation import CONTAINER_MODE
 from dockerlab.errors import InvalidArgument, Unsupported
@@ -24,16 +25,10 @@ _SHM_BYTES = 64 << 20
 # Key of HostConfig -> (how the docker client calls it, values besides the empty ones that ask for
 # nothing). Engine API, HostConfig.
 _REFUSED: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "VolumesFrom": ("--volumes-from", ()),
-    "VolumeDriver": ("--volume-driver", ("local",)),
     "PortBindings": ("--publish", ()),
     "PublishAllPorts": ("--publish-all", ()),
     "DeviceRequests": ("--gpus", ()),
     "Links": ("--link", ()),
-    "ExtraHosts": ("--add-host", ()),
-    "Dns": ("--dns", ()),
-    "DnsOptions": ("--dns-option", ()),
-    "DnsSearch": ("--dns-search", ()),
     "Cgroup": ("the cgroup of another container", ()),
     "CgroupParent": ("--cgroup-parent", ()),
     "StorageOpt": ("--storage-opt", ()),
@@ -68,6 +63,14 @@ class HostBody(LimitsBody, kw_only=True, rename="pascal"):
     log_config: dict[str, Any] | None = None
     restart_policy: dict[str, Any] | None = None
     console_size: list[int] | None = None
+    binds: list[str] | None = None
+    mounts: list[dict[str, Any]] | None = None
+    volumes_from: list[str] | None = None
+    volume_driver: str | None = None
+    extra_hosts: list[str] | None = None
+    dns: list[str] | None = None
+    dns_options: list[str] | None = None
+    dns_search: list[str] | None = None
 
 
 def host_config(raw: Mapping[str, Any], *, is_networkless: bool) -> HostConfig:
@@ -101,11 +104,33 @@ def host_config(raw: Mapping[str, Any], *, is_networkless: bool) -> HostConfig:
         shm_size_bytes=count("ShmSize", host.shm_size) or _SHM_BYTES,
         oom_score_adj=_oom_score_adj(host.oom_score_adj or 0),
         log_driver=_log_driver(host.log_config or {}),
-        binds=read_binds(raw),
         isolation=isolation(raw),
         restart_policy=restart_policy(host.restart_policy, auto_remove=bool(host.auto_remove)),
         console_size=console_size(host.console_size or []),
+        **_storage(host),
+        **_names(host),
     )
+
+
+def _storage(host: HostBody) -> dict[str, Any]:
+    binds, mounts = host.binds or [], host.mounts or []
+    driver = host.volume_driver or ""
+    return {
+        "binds": tuple(binds),
+        "mounts": tuple(mounts),
+        "volumes_from": tuple(host.volumes_from or ()),
+        "volume_driver": driver,
+        "requested": (*parse_binds(binds, driver), *parse_mounts(mounts)),
+    }
+
+
+def _names(host: HostBody) -> dict[str, Any]:
+    return {
+        "extra_hosts": parse_extra_hosts(host.extra_hosts or ()),
+        "dns": parse_servers(host.dns or ()),
+        "dns_options": parse_words("DnsOptions", host.dns_options or ()),
+        "dns_search": parse_words("DnsSearch", host.dns_search or ()),
+    }
 
 
 def _refuse_options(raw: Mapping[str, Any]) -> None:

@@ -44,6 +44,8 @@ _OPTIONAL_XATTR_ERRORS = (errno.ENOTSUP, errno.EPERM)
 class Applier:
     """Writes entries below `root_fd`, a folder that nobody else writes to.
 
+    Without `has_whiteouts` their names mean nothing special.
+
     Attributes
     ----------
     entries : int
@@ -53,8 +55,15 @@ class Applier:
     """
 
     def __init__(
-        self, root_fd: int, limits: Limits, overlay: Overlay, owners: Owners | None = None
+        self,
+        root_fd: int,
+        limits: Limits,
+        overlay: Overlay,
+        owners: Owners | None = None,
+        *,
+        has_whiteouts: bool = True,
     ) -> None:
+        self._has_whiteouts = has_whiteouts
         self._owners = owners or Owners()
         self._root_fd = root_fd
         self._limits = limits
@@ -101,7 +110,7 @@ class Applier:
         parent, _, name = path.rpartition(b"/")
         try:
             folder = self._folders.open(parent)
-            hidden = hidden_name(name)
+            hidden = hidden_name(name) if self._has_whiteouts else None
             if hidden is not None:
                 self._hide(folder, hidden)
             elif entry.kind == REGULAR:

@@ -39,6 +39,7 @@ from dockerlab.oci.digest import Digest
 from dockerlab.oci.imageconfig import ImageConfig, RootFS, RunConfig
 from dockerlab.phases import Phase
 from tests.unit.daemon.memory_resources import MemoryResources
+from tests.unit.daemon.memoryfiles import MemoryArchives, MemoryVolumes
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 120000, tzinfo=UTC)
 TIME = "2026-01-31T12:00:00.123456789Z"
@@ -182,7 +183,7 @@ class MemoryContainers:
 
         return exit_code()
 
-    async def remove(self, name: str, *, force: bool) -> None:
+    async def remove(self, name: str, *, force: bool, with_volumes: bool = False) -> None:
         record = self.get(name)
         if record.state.is_running and not force:
             raise errors.Conflict(f'cannot remove container "/{record.name}": it is running')
@@ -524,6 +525,8 @@ class MemoryEngine:
         self.execs = MemoryExecs(self)
         self.system = MemorySystem()
         self.resources = MemoryResources(self)
+        self.volumes = MemoryVolumes()
+        self.archives = MemoryArchives(self.containers)
         self.has_work = False
         self.is_closed = False
 

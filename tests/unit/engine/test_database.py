@@ -8,6 +8,7 @@ import pytest
 from dockerlab.engine.container import ContainerConfig, ContainerState
 from dockerlab.engine.database import Database, ImageRow, NameRow
 from dockerlab.engine.event import Event
+from dockerlab.engine.volume import Volume
 from dockerlab.errors import EngineFailure
 from dockerlab.oci.digest import digest_of
 from tests.unit.engine.records import START, a_container
@@ -77,6 +78,24 @@ def test_a_newer_file_is_refused_and_left_alone(path: Path) -> None:
     raw.close()
     with pytest.raises(EngineFailure, match="has schema 99"):
         Database(path)
+
+
+def test_a_file_of_the_first_version_gets_its_table_of_volumes(path: Path) -> None:
+    container = a_container()
+    first = Database(path)
+    first.save_container(container)
+    first.close()
+    with sqlite3.connect(path) as raw:
+        raw.executescript("DROP TABLE volumes; PRAGMA user_version=1;")
+    raw.close()
+    database = Database(path)
+    assert database.containers() == [container]
+    volume = Volume(name="v", created_at=START, path="/v", labels={"a": "b"}, is_anonymous=True)
+    database.save_volume(volume)
+    assert database.volumes() == [volume]
+    database.delete_volume("v")
+    assert database.volumes() == []
+    database.close()
 
 
 def test_events_are_read_from_a_time_on_and_the_oldest_forgotten(path: Path) -> None:

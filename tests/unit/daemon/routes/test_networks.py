@@ -29,9 +29,3 @@ def test_a_network_names_the_containers_that_run_on_it(daemon: Daemon) -> None:
     container_id = daemon.create("sleep")
     daemon.request("POST", "/containers/c/start")
     assert list(daemon.json("GET", "/networks/none")[1]["Containers"]) == [container_id]
-
-
-def test_there_are_no_volumes(daemon: Daemon) -> None:
-    assert daemon.json("GET", "/volumes") == (200, {"Volumes": [], "Warnings": None})
-    assert daemon.json("GET", "/volumes/mine")[0] == 404
-    assert daemon.json("DELETE", "/volumes/mine")[0] == 404

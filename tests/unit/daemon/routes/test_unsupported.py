@@ -6,9 +6,6 @@ from tests.unit.daemon.conftest import Daemon
 @pytest.mark.parametrize(
     ("method", "path", "what"),
     [
-        ("GET", "/containers/c/changes", "changes"),
-        ("PUT", "/containers/c/archive?path=/", "archive"),
-        ("HEAD", "/containers/c/archive?path=/", ""),
         ("POST", "/v1.45/containers/c/checkpoints", "checkpoints"),
         ("GET", "/images/search?term=x", "search"),
         ("GET", "/images/get?names=x", "get"),
@@ -18,7 +15,6 @@ from tests.unit.daemon.conftest import Daemon
         ("POST", "/commit", "commit"),
         ("POST", "/networks/create", "networks/create"),
         ("POST", "/networks/none/connect", "connect"),
-        ("POST", "/volumes/create", "volumes/create"),
         ("GET", "/services", "services"),
         ("DELETE", "/plugins/x", "plugins"),
     ],

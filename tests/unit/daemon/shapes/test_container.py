@@ -64,7 +64,7 @@ def test_a_clock_that_was_set_back_gives_no_negative_age() -> None:
 
 
 def test_a_line_of_the_list() -> None:
-    shape = summary(container(), image="busybox", now=NOW, sizes=None)
+    shape = summary(container(), image="busybox", now=NOW, sizes=None, volume_paths={})
     assert shape["Names"] == ["/calm_crane"]
     assert shape["Command"] == "sh -c 'exit 3'"
     assert shape["Created"] == int((NOW - timedelta(hours=2)).timestamp())
@@ -77,7 +77,7 @@ def test_an_inspection_of_a_container_that_ended() -> None:
     ended = container(
         status="exited", exit_code=3, started_at=ago(seconds=2), finished_at=ago(seconds=1)
     )
-    shape = inspection(ended, log_path="/l", sizes=(1, 2))
+    shape = inspection(ended, log_path="/l", sizes=(1, 2), volume_paths={})
     assert (shape["Path"], shape["Args"]) == ("sh", ["-c", "exit 3"])
     assert shape["State"] == {
         "Status": "exited",
@@ -100,12 +100,14 @@ def test_an_inspection_of_a_container_that_ended() -> None:
 
 
 def test_what_has_not_happened_is_gos_zero_time() -> None:
-    shape = inspection(container(), log_path="", sizes=None)
+    shape = inspection(container(), log_path="", sizes=None, volume_paths={})
     assert shape["State"]["StartedAt"] == "0001-01-01T00:00:00Z"
 
 
 def test_only_a_running_container_has_an_endpoint() -> None:
-    stopped = inspection(container(), log_path="", sizes=None)
-    running = inspection(container(status="running", started_at=NOW), log_path="", sizes=None)
+    stopped = inspection(container(), log_path="", sizes=None, volume_paths={})
+    running = inspection(
+        container(status="running", started_at=NOW), log_path="", sizes=None, volume_paths={}
+    )
     assert stopped["NetworkSettings"]["Networks"]["none"]["EndpointID"] == ""
     assert len(running["NetworkSettings"]["Networks"]["none"]["EndpointID"]) == 64

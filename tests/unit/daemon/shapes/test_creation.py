@@ -137,15 +137,10 @@ def test_values_that_cannot_be_right_are_refused(changes: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("changes", "flag"),
     [
-        ({"Binds": ["name:/b"]}, "--volume"),
-        ({"Mounts": [{"Type": "volume"}]}, "--mount type=volume"),
         ({"PortBindings": {"80/tcp": [{"HostPort": "80"}]}}, "--publish"),
         ({"PublishAllPorts": True}, "--publish-all"),
         ({"DeviceRequests": [{"Count": -1}]}, "--gpus"),
-        ({"VolumesFrom": ["a"]}, "--volumes-from"),
         ({"Links": ["a"]}, "--link"),
-        ({"ExtraHosts": ["a:1"]}, "--add-host"),
-        ({"Dns": ["1.1.1.1"]}, "--dns"),
         ({"Runtime": "runc"}, "--runtime"),
         ({"LogConfig": {"Type": "syslog"}}, "--log-driver"),
         ({"LogConfig": {"Type": "", "Config": {"max-size": "1m"}}}, "--log-opt"),
@@ -161,7 +156,6 @@ def test_what_is_not_done_yet_is_refused_by_its_flag(changes: dict[str, Any], fl
 @pytest.mark.parametrize(
     ("changes", "flag"),
     [
-        ({"Volumes": {"/data": {}}}, "--volume"),
         ({"MacAddress": "02:00:00:00:00:01"}, "--mac-address"),
         ({"NetworkingConfig": {"EndpointsConfig": {"mine": {}}}}, '"mine"'),
         ({"NetworkingConfig": {"EndpointsConfig": {"none": {"Aliases": ["a"]}}}}, "alias"),

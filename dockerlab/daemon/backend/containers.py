@@ -1,43 +1,23 @@
-"""What the routes need of the engine: one narrow Protocol a resource.
-
-The engine never imports this; `daemon.app` hands its keepers to the routes. A name is a container's
-name, its id, or an unambiguous beginning of its id, as clients send it.
-"""
+"""Containers, their execs, what they use, and their files."""
 
 import builtins
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
 
+from dockerlab.daemon.backend.filters import Filters
+from dockerlab.engine.archive import Change, PathStat
 from dockerlab.engine.attachment import AttachRequest
 from dockerlab.engine.changes import Changes
 from dockerlab.engine.container import Container, ContainerConfig, ContainerId, HostConfig
-from dockerlab.engine.event import Event
 from dockerlab.engine.exec import Exec, ExecConfig
-from dockerlab.engine.image import Image, ImageHistory, ImageRemoval, PullProgress
 from dockerlab.engine.log import LogQuery, LogRecord
-from dockerlab.engine.registry import Credential, RateLimit
-from dockerlab.engine.system import EngineInfo
 from dockerlab.engine.usage import ProcessTable, Sample
 from dockerlab.phases import Phase
 
-__all__ = [
-    "Containers",
-    "Engine",
-    "Events",
-    "Execs",
-    "Filters",
-    "Images",
-    "Pulls",
-    "Registries",
-    "Resources",
-    "System",
-    "WaitCondition",
-]
+__all__ = ["Archives", "Containers", "Execs", "Resources", "Upload", "WaitCondition"]
 
-# Docker's filters: key -> values, any of which must match; keys are joined by "and".
-Filters = Mapping[str, Sequence[str]]
 WaitCondition = Literal["not-running", "next-exit", "removed"]
 
 
@@ -88,8 +68,11 @@ class Containers(Protocol):
         """Return at once (or raise NotFound); the awaitable gives the exit status."""
         ...
 
-    async def remove(self, name: str, *, force: bool) -> None:
-        """Raise Conflict when it runs and `force` is not given."""
+    async def remove(self, name: str, *, force: bool, with_volumes: bool = False) -> None:
+        """Raise Conflict when it runs and `force` is not given.
+
+        `with_volumes` takes its anonymous volumes, too.
+        """
         ...
 
     async def rename(self, name: str, new_name: str) -> None:
@@ -146,92 +129,6 @@ class Execs(Protocol):
         ...
 
 
-class Images(Protocol):
-    """The keeper of images."""
-
-    def list(self, *, include_intermediate: bool, filters: Filters) -> builtins.list[Image]:
-        """Newest first."""
-        ...
-
-    def get(self, name: str) -> Image:
-        """By reference, id or beginning of an id. Raise ImageNotFound."""
-        ...
-
-    def history(self, name: str) -> builtins.list[ImageHistory]:
-        """Newest first."""
-        ...
-
-    def container_count(self, image: Image) -> int:
-        """Return how many containers were made from it."""
-        ...
-
-    async def tag(self, name: str, repository: str, tag: str) -> None:
-        """Give the image one more reference, taking it from another image if need be."""
-        ...
-
-    async def remove(self, name: str, *, force: bool, prune: bool) -> builtins.list[ImageRemoval]:
-        """Untag, and delete when that was the last reference. Raise Conflict when in use."""
-        ...
-
-
-class Pulls(Protocol):
-    """The keeper of pulls."""
-
-    async def pull(
-        self,
-        reference: str,
-        *,
-        platform: str,
-        emit: Callable[[PullProgress], None],
-        credential: Credential | None = None,
-    ) -> None:
-        """Pull; `emit` is called on the daemon's loop, in order. Cancelling the task cancels it.
-
-        `credential` is for the registry of the reference, and not kept.
-
-        An error before the first progress line is raised like any other; the route turns one that
-        comes later into the stream's error line.
-        """
-        ...
-
-    def phases(self, name: str) -> list[Phase]:
-        """Phases of the last pull of this reference in this engine's life."""
-        ...
-
-
-class Registries(Protocol):
-    """The keeper of registries."""
-
-    async def log_in(self, server: str, credential: Credential) -> str:
-        """Return an identity token or ''. Raise Unauthorized when the registry says no.
-
-        `server` is a registry as clients write it; '' is Docker Hub.
-        """
-        ...
-
-    def rate_limits(self) -> list[RateLimit]:
-        """Return what registries said with their last manifests."""
-        ...
-
-
-class Events(Protocol):
-    """The stream of what happened."""
-
-    def stream(
-        self, *, since: datetime | None, until: datetime | None, filters: Filters
-    ) -> AsyncIterator[Event]:
-        """Iterate over recorded events from `since` on, then live ones; `until` None: for ever."""
-        ...
-
-
-class System(Protocol):
-    """Facts about the engine and the host."""
-
-    def info(self) -> EngineInfo:
-        """Collect them now."""
-        ...
-
-
 class Resources(Protocol):
     """The keeper of what containers may use, and do use."""
 
@@ -260,54 +157,41 @@ class Resources(Protocol):
         ...
 
 
-class Engine(Protocol):
-    """All keepers of one engine."""
+class Upload(Protocol):
+    """An archive on its way into a container."""
 
-    @property
-    def containers(self) -> Containers:
-        """The keeper of containers."""
+    async def write(self, data: bytes) -> None:
+        """Give the next bytes; waits for who takes them."""
         ...
 
-    @property
-    def execs(self) -> Execs:
-        """The keeper of exec instances."""
+    async def finish(self) -> None:
+        """Return when all is written, or raise why not."""
         ...
 
-    @property
-    def images(self) -> Images:
-        """The keeper of images."""
+
+class Archives(Protocol):
+    """The files of containers, running or not."""
+
+    async def stat(self, name: str, path: str) -> PathStat:
+        """Raise NotFound when there is no such path; a link on its end is not followed."""
         ...
 
-    @property
-    def pulls(self) -> Pulls:
-        """The keeper of pulls."""
+    def download(
+        self, name: str, path: str
+    ) -> AbstractAsyncContextManager[tuple[PathStat, AsyncIterator[bytes]]]:
+        """Give the facts of a path and the pieces of an archive of it."""
         ...
 
-    @property
-    def registries(self) -> Registries:
-        """The keeper of registries."""
+    def upload(
+        self, name: str, path: str, *, keeps_kinds: bool, as_user: bool
+    ) -> AbstractAsyncContextManager[Upload]:
+        """Take an archive that is unpacked into a folder; `as_user` gives all to its user."""
         ...
 
-    @property
-    def resources(self) -> Resources:
-        """The keeper of what containers may use, and do use."""
+    def export(self, name: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Give the pieces of an archive of the whole root."""
         ...
 
-    @property
-    def events(self) -> Events:
-        """The stream of what happened."""
-        ...
-
-    @property
-    def system(self) -> System:
-        """Facts about the engine and the host."""
-        ...
-
-    @property
-    def has_work(self) -> bool:
-        """Whether something goes on that an idle exit would disturb."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of everything; containers go on."""
+    async def changes(self, name: str) -> list[Change]:
+        """Return what the container has changed, by path."""
         ...

@@ -1,0 +1,80 @@
+"""Images, and the registries that they come from."""
+
+import builtins
+from collections.abc import Callable
+from typing import Protocol
+
+from dockerlab.daemon.backend.filters import Filters
+from dockerlab.engine.image import Image, ImageHistory, ImageRemoval, PullProgress
+from dockerlab.engine.registry import Credential, RateLimit
+from dockerlab.phases import Phase
+
+__all__ = ["Images", "Pulls", "Registries"]
+
+
+class Images(Protocol):
+    """The keeper of images."""
+
+    def list(self, *, include_intermediate: bool, filters: Filters) -> builtins.list[Image]:
+        """Newest first."""
+        ...
+
+    def get(self, name: str) -> Image:
+        """By reference, id or beginning of an id. Raise ImageNotFound."""
+        ...
+
+    def history(self, name: str) -> builtins.list[ImageHistory]:
+        """Newest first."""
+        ...
+
+    def container_count(self, image: Image) -> int:
+        """Return how many containers were made from it."""
+        ...
+
+    async def tag(self, name: str, repository: str, tag: str) -> None:
+        """Give the image one more reference, taking it from another image if need be."""
+        ...
+
+    async def remove(self, name: str, *, force: bool, prune: bool) -> builtins.list[ImageRemoval]:
+        """Untag, and delete when that was the last reference. Raise Conflict when in use."""
+        ...
+
+
+class Pulls(Protocol):
+    """The keeper of pulls."""
+
+    async def pull(
+        self,
+        reference: str,
+        *,
+        platform: str,
+        emit: Callable[[PullProgress], None],
+        credential: Credential | None = None,
+    ) -> None:
+        """Pull; `emit` is called on the daemon's loop, in order. Cancelling the task cancels it.
+
+        `credential` is for the registry of the reference, and not kept.
+
+        An error before the first progress line is raised like any other; the route turns one that
+        comes later into the stream's error line.
+        """
+        ...
+
+    def phases(self, name: str) -> list[Phase]:
+        """Phases of the last pull of this reference in this engine's life."""
+        ...
+
+
+class Registries(Protocol):
+    """The keeper of registries."""
+
+    async def log_in(self, server: str, credential: Credential) -> str:
+        """Return an identity token or ''. Raise Unauthorized when the registry says no.
+
+        `server` is a registry as clients write it; '' is Docker Hub.
+        """
+        ...
+
+    def rate_limits(self) -> list[RateLimit]:
+        """Return what registries said with their last manifests."""
+        ...
