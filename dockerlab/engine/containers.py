@@ -23,7 +23,8 @@ from dockerlab.engine.events import Events
 from dockerlab.engine.folders import Folders
 from dockerlab.engine.images import Images
 from dockerlab.engine.log import LogQuery, LogRecord
-from dockerlab.engine.logs import read_log
+from dockerlab.engine.logconfig import log_files
+from dockerlab.engine.logs import LogSource, read_log
 from dockerlab.engine.merging import check_limits, check_platform, merge
 from dockerlab.engine.names import check_name, choose_name, new_id
 from dockerlab.engine.roster import Roster
@@ -114,6 +115,7 @@ class Containers:
         image = self._images.get(config.image)
         check_platform(image, config.image, platform)
         check_limits(host, cpus=len(os.sched_getaffinity(0)))
+        host = self._starter.settle(host)
         merged = merge(config, image.config.config or RunConfig())
         container = Container(
             id=new_id(),
@@ -226,8 +228,8 @@ class Containers:
         """Join the connection to the container's streams, now or at its start."""
         container = self.get(name)
         self._events.of_container(container, "attach")
-        if request.logs and (path := self.log_path(container.id)):
-            await attaching.replay(path, request, connection)
+        if request.logs and (source := self._log_source(container)).path:
+            await attaching.replay(source, request, connection)
         task = self._tasks.get(container.id)
         if request.stream and task is None:
             self._attachments.keep(container.id, request, connection)
@@ -239,10 +241,14 @@ class Containers:
     def logs(self, name: str, query: LogQuery) -> AsyncIterator[LogRecord]:
         """Iterate over the log; raises at once when there is none to read."""
         container = self.get(name)
-        path = self.log_path(container.id)
-        if not path:
+        source = self._log_source(container)
+        if not source.path:
             raise Unsupported("configured logging driver does not support reading")
-        return read_log(path, query, lambda: container.id in self._tasks)
+        return read_log(source, query, lambda: container.id in self._tasks)
+
+    def _log_source(self, container: Container) -> LogSource:
+        path = self._folders.container(container.id).log_of(container.host.log_driver)
+        return LogSource(path, container.host.log_driver, log_files(container.host))
 
     # What the verbs are made of
 

@@ -17,6 +17,7 @@ from dockerlab.engine.execs import Execs
 from dockerlab.engine.folders import Folders
 from dockerlab.engine.images import Images
 from dockerlab.engine.info import System
+from dockerlab.engine.logconfig import LogDefaults, check
 from dockerlab.engine.pulls import Pulls, Store
 from dockerlab.engine.recovery import recover
 from dockerlab.engine.registries import Registries
@@ -86,6 +87,7 @@ class Engine:
             mapping,
             _cgroup_parent(settings, mapping),
             refusal="" if tier.name in BUILT else tier.reason,
+            log_defaults=_log_defaults(settings),
         )
         containers = Containers(roster, folders, images, events, starter)
         await recover(roster, containers, images, folders, spawner)
@@ -146,6 +148,11 @@ def _make_layers(folders: Folders, spawner: Spawner, mapping: Mapping | None) ->
 
 def _cgroup_parent(settings: Settings, mapping: Mapping | None) -> str:
     return settings.cgroup_parent or (DEFAULT_CGROUP_PARENT if mapping is None else "")
+
+
+def _log_defaults(settings: Settings) -> LogDefaults:
+    check(settings.log_driver, settings.log_options)
+    return LogDefaults(settings.log_driver, settings.log_options)
 
 
 def _stamp(tier: Tier, mapping: Mapping | None) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import dockerlab
 from dockerlab.config import Settings
 from dockerlab.engine.images import Images
+from dockerlab.engine.logconfig import DRIVERS
 from dockerlab.engine.registries import Registries
 from dockerlab.engine.roster import Roster
 from dockerlab.engine.spawner import Spawner
@@ -66,6 +67,8 @@ class System:
             cgroup_version=str(tree.detect().version),
             cgroup_driver="none" if is_rootless and not settings.cgroup_parent else "cgroupfs",
             runtime="dockerlab",
+            log_driver=settings.log_driver,
+            log_drivers=DRIVERS,
             sealed_interpreter=self._spawner.is_sealed,
             default_network="none",
             containers_running=running,

@@ -10,15 +10,16 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from dockerlab.engine.attach import describe
 from dockerlab.engine.attachment import AttachRequest
-from dockerlab.engine.container import Container
+from dockerlab.engine.container import Container, HostConfig
 from dockerlab.engine.folders import ContainerFolder
+from dockerlab.engine.logconfig import LogDefaults, monitor_config
 from dockerlab.engine.spawner import Spawner, socketpair
 from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT, HostFacts, check_cgroup, make_spec
 from dockerlab.engine.task import Message, Task, start_failure
@@ -53,6 +54,8 @@ class Starter:
         The cgroup that those of containers are made in; '' where there is none.
     refusal : str
         Why no container can run on this host; '' where they can.
+    log_defaults : LogDefaults
+        The log of a container that does not say it.
     """
 
     spawner: Spawner
@@ -60,6 +63,11 @@ class Starter:
     mapping: Mapping | None = None
     cgroup_parent: str = DEFAULT_CGROUP_PARENT
     refusal: str = ""
+    log_defaults: LogDefaults = field(default_factory=LogDefaults)
+
+    def settle(self, host: HostConfig) -> HostConfig:
+        """Return `host` with what the client has left to the engine's settings; or refuse it."""
+        return self.log_defaults.apply(host)
 
     def facts(self, container: Container, files: dict[str, str] | None = None) -> HostFacts:
         """Return what the spec of a container, or of an exec in it, depends on."""
@@ -150,7 +158,8 @@ class Starter:
                 "userxattr": self.mapping is not None,
             },
             "run_dir": str(folder.monitor_dir),
-            "log": str(folder.log) if container.host.log_driver == "json-file" else "",
+            "log": folder.log_of(container.host.log_driver),
+            "log_config": monitor_config(container, config.image),
             "exit_file": str(folder.exit_file),
             "terminal": config.tty,
             "open_stdin": config.open_stdin,

@@ -17,10 +17,10 @@ from dockerlab.runtime import namespaces, seccomp
 from dockerlab.runtime.bundle import load_filter, load_spec
 from dockerlab.runtime.cgroups.tree import detect
 from dockerlab.runtime.connections import Connections
+from dockerlab.runtime.containerlog import open_log
 from dockerlab.runtime.execs import Execs
 from dockerlab.runtime.exitrecord import write_exit_record
 from dockerlab.runtime.init import Init
-from dockerlab.runtime.jsonlog import JsonFileLog
 from dockerlab.runtime.loop import Loop
 from dockerlab.runtime.protocol import Step, StepFailure
 from dockerlab.runtime.stdio import Stdio
@@ -47,7 +47,7 @@ def run(args: dict[str, Any], fds: list[int]) -> None:
     ----------
     args : dict
         ``id, bundle, rootfs, run_dir, log, exit_file, terminal, open_stdin, stdin_once, tty_size,
-        attachments``.
+        attachments``, and ``log_config`` as `containerlog.open_log` has it.
     fds : list of int
         The daemon's socket, then one connection for each attachment.
     """
@@ -132,7 +132,7 @@ class Monitor:
         args = self._args
         terminal = bool(args["terminal"])
         with Step("log", args["log"]):
-            log = JsonFileLog(args["log"]) if args["log"] else None
+            log = open_log(args["log"], args.get("log_config", {}), self._loop.call_later)
         stdio = Stdio(
             self._loop,
             ends_with_client=args["stdin_once"] and not terminal,

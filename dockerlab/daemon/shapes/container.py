@@ -158,7 +158,7 @@ def _host_config(host: HostConfig) -> Json:
     return _limits(host) | {
         "Binds": None,
         "ContainerIDFile": "",
-        "LogConfig": {"Type": host.log_driver or _DEFAULT_LOG_DRIVER, "Config": {}},
+        "LogConfig": {"Type": host.log_driver or _DEFAULT_LOG_DRIVER, "Config": host.log_options},
         "NetworkMode": host.network_mode,
         "PortBindings": {},
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},

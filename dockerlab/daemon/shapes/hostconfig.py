@@ -69,7 +69,13 @@ _REFUSED: dict[str, tuple[str, tuple[Any, ...]]] = {
 }
 
 _NETWORK_MODES = {"": "none", "default": "none", "none": "none", "host": "host"}
-_LOG_DRIVERS = {"": "json-file", "json-file": "json-file", "none": "none"}
+
+
+class LogBody(msgspec.Struct, kw_only=True, rename="pascal"):
+    """``LogConfig``."""
+
+    type: str | None = None
+    config: dict[str, str] | None = None
 
 
 class HostBody(msgspec.Struct, kw_only=True, rename="pascal"):
@@ -93,7 +99,7 @@ class HostBody(msgspec.Struct, kw_only=True, rename="pascal"):
     pids_limit: int | None = None
     shm_size: int | None = None
     oom_score_adj: int | None = None
-    log_config: dict[str, Any] | None = None
+    log_config: LogBody | None = None
     restart_policy: dict[str, Any] | None = None
     masked_paths: list[str] | None = None
     readonly_paths: list[str] | None = None
@@ -140,7 +146,7 @@ def host_config(raw: Mapping[str, Any], *, is_networkless: bool) -> HostConfig:
         pids_limit=_count("PidsLimit", host.pids_limit, least=-1),
         shm_size_bytes=_count("ShmSize", host.shm_size) or _SHM_BYTES,
         oom_score_adj=_oom_score_adj(host.oom_score_adj or 0),
-        log_driver=_log_driver(host.log_config or {}),
+        **_log_config(host.log_config),
     )
 
 
@@ -172,13 +178,10 @@ def network_mode(mode: str) -> str:
     return _NETWORK_MODES[mode]
 
 
-def _log_driver(config: Mapping[str, Any]) -> str:
-    driver = config.get("Type") or ""
-    if driver not in _LOG_DRIVERS:
-        raise unsupported(f"--log-driver {driver}")
-    if config.get("Config"):
-        raise unsupported("--log-opt")
-    return _LOG_DRIVERS[driver]
+def _log_config(config: LogBody | None) -> dict[str, Any]:
+    # Which drivers and options there are, and the default, is the engine's.
+    body = config or LogBody()
+    return {"log_driver": body.type or "", "log_options": body.config or {}}
 
 
 def _oom_score_adj(value: int) -> int:

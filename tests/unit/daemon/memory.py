@@ -498,6 +498,8 @@ class MemorySystem:
             cgroup_version="1",
             cgroup_driver="cgroupfs",
             runtime="dockerlab",
+            log_driver="json-file",
+            log_drivers=("json-file", "local", "none"),
             sealed_interpreter=True,
             default_network="none",
             containers_running=0,

@@ -59,7 +59,6 @@ def test_docker_run_tells_why_a_program_did_not_start(cli: Cli, program: str, st
         ["--dns", "1.1.1.1"],
         ["--pid", "host"],
         ["--ulimit", "nofile=9"],
-        ["--log-driver", "syslog"],
         ["--health-cmd", "x"],
     ],
 )
