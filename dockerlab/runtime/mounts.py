@@ -13,6 +13,7 @@ import os
 
 from dockerlab.kernel import constants
 from dockerlab.runtime import rootfs
+from dockerlab.runtime.copyup import copy_up
 from dockerlab.runtime.inside import Held, make_directory, make_file
 from dockerlab.runtime.protocol import StepFailure
 
@@ -73,17 +74,20 @@ class Options:
         For mount_setattr(2).
     recursive : bool
         ``rbind``.
+    copies_up : bool
+        ``tmpcopyup``: a new file system begins with what it covers.
     data : list of str
         The file system's own: ``size=64m``.
     """
 
-    __slots__ = ("clear", "data", "propagation", "recursive", "set_")
+    __slots__ = ("clear", "copies_up", "data", "propagation", "recursive", "set_")
 
     def __init__(self) -> None:
         self.set_ = 0
         self.clear = 0
         self.propagation = constants.MS_PRIVATE
         self.recursive = False
+        self.copies_up = False
         self.data: list[str] = []
 
 
@@ -104,6 +108,8 @@ def parse_options(options: list[str], destination: str) -> Options:
             )
         elif option in ("bind", "rbind"):
             parsed.recursive = option == "rbind"
+        elif option == "tmpcopyup":
+            parsed.copies_up = True
         elif option != "defaults":
             parsed.data.append(option)
     return parsed
@@ -138,6 +144,8 @@ class Filesystem:
             Held(kernel, target) as target_fd,
             Held(kernel, new_filesystem(kernel, self._kind, self._source, self._options)) as made,
         ):
+            if self._options.copies_up:
+                copy_up(kernel, target_fd, made)
             kernel.move_mount(made, target_fd)
 
 
