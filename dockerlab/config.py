@@ -21,6 +21,7 @@ The file is ``$XDG_CONFIG_HOME/dockerlab/config.toml``::
     cgroup-parent = "/lab/alice"   # without root: a cgroup that this user may write to
     log-driver = "local"           # of containers that do not say it; json-file without this
     log-opts = { max-size = "10m", max-file = "3" }
+    runtimes = { mine = "/opt/bin/runc" }   # besides runc and crun, where they are installed
 
 A key may be spelled with underscores too.
 
@@ -65,6 +66,7 @@ FILE_KEYS = frozenset(
         "cgroup-parent",
         "log-driver",
         "log-opts",
+        "runtimes",
     }
 )
 
@@ -98,6 +100,8 @@ class Settings:
         the engine's own choice.
     log_driver, log_options : str, mapping of str to str
         The log of containers that do not say it.
+    runtimes : mapping of str to str
+        Other OCI runtimes: name to path of the program.
     """
 
     data_root: Path
@@ -112,6 +116,7 @@ class Settings:
     cgroup_parent: str = ""
     log_driver: str = "json-file"
     log_options: Mapping[str, str] = field(default_factory=dict)
+    runtimes: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_settings(
@@ -176,6 +181,7 @@ def load_settings(
         cgroup_parent=_cgroup_parent(file),
         log_driver=_text(file, "log-driver", "json-file"),
         log_options=_table(file, "log-opts"),
+        runtimes=_table(file, "runtimes"),
     )
 
 

@@ -22,6 +22,7 @@ from dockerlab.engine.pulls import Pulls, Store
 from dockerlab.engine.recovery import recover
 from dockerlab.engine.registries import Registries
 from dockerlab.engine.roster import Roster
+from dockerlab.engine.runtimes import find_runtimes
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT
 from dockerlab.engine.start import Starter
@@ -88,6 +89,7 @@ class Engine:
             _cgroup_parent(settings, mapping),
             refusal="" if tier.name in BUILT else tier.reason,
             log_defaults=_log_defaults(settings),
+            runtimes=find_runtimes(settings.runtimes, is_rootless=mapping is not None),
         )
         containers = Containers(roster, folders, images, events, starter)
         await recover(roster, containers, images, folders, spawner)

@@ -12,6 +12,7 @@ from dockerlab.engine.images import Images
 from dockerlab.engine.logconfig import DRIVERS
 from dockerlab.engine.registries import Registries
 from dockerlab.engine.roster import Roster
+from dockerlab.engine.runtimes import BUILT_IN, find_runtimes
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.system import EngineInfo
 from dockerlab.oci.platform import host_platform
@@ -46,6 +47,7 @@ class System:
         settings, host = self._settings, os.uname()
         statuses = [container.state.status for container in self._roster.all()]
         is_rootless = self._tier.name.startswith(ROOTLESS)
+        programs = find_runtimes(settings.runtimes, is_rootless=is_rootless).usable
         running, paused = statuses.count("running"), statuses.count("paused")
         return EngineInfo(
             engine_id=_engine_id(settings),
@@ -66,7 +68,8 @@ class System:
             tier_reason=self._tier.reason,
             cgroup_version=str(tree.detect().version),
             cgroup_driver="none" if is_rootless and not settings.cgroup_parent else "cgroupfs",
-            runtime="dockerlab",
+            runtime=BUILT_IN,
+            runtimes=((BUILT_IN, BUILT_IN), *programs.items()),
             log_driver=settings.log_driver,
             log_drivers=DRIVERS,
             sealed_interpreter=self._spawner.is_sealed,

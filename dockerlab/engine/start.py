@@ -15,11 +15,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from dockerlab.engine.attach import describe
 from dockerlab.engine.attachment import AttachRequest
 from dockerlab.engine.container import Container, HostConfig
 from dockerlab.engine.folders import ContainerFolder
 from dockerlab.engine.logconfig import LogDefaults, monitor_config
+from dockerlab.engine.runtimes import Runtimes
 from dockerlab.engine.spawner import Spawner, socketpair
 from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT, HostFacts, check_cgroup, make_spec
 from dockerlab.engine.task import Message, Task, start_failure
@@ -56,6 +59,8 @@ class Starter:
         Why no container can run on this host; '' where they can.
     log_defaults : LogDefaults
         The log of a container that does not say it.
+    runtimes : Runtimes
+        What containers may run under.
     """
 
     spawner: Spawner
@@ -64,10 +69,12 @@ class Starter:
     cgroup_parent: str = DEFAULT_CGROUP_PARENT
     refusal: str = ""
     log_defaults: LogDefaults = field(default_factory=LogDefaults)
+    runtimes: Runtimes = field(default_factory=Runtimes)
 
     def settle(self, host: HostConfig) -> HostConfig:
         """Return `host` with what the client has left to the engine's settings; or refuse it."""
-        return self.log_defaults.apply(host)
+        runtime = self.runtimes.settle(host.runtime)
+        return msgspec.structs.replace(self.log_defaults.apply(host), runtime=runtime)
 
     def facts(self, container: Container, files: dict[str, str] | None = None) -> HostFacts:
         """Return what the spec of a container, or of an exec in it, depends on."""
@@ -150,6 +157,7 @@ class Starter:
         return {
             "id": container.id,
             "bundle": str(folder.path),
+            "runtime": self.runtimes.program(container.host.runtime),
             "rootfs": {
                 # Overlayfs wants the top layer first; a manifest has the lowest first.
                 "lower": [str(self.layers.path(diff_id)) for diff_id in reversed(container.layers)],

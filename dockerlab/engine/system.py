@@ -30,6 +30,7 @@ class EngineInfo:
     cgroup_version: str
     cgroup_driver: str
     runtime: str
+    runtimes: tuple[tuple[str, str], ...]
     log_driver: str
     log_drivers: tuple[str, ...]
     sealed_interpreter: bool

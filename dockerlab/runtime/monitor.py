@@ -12,7 +12,7 @@ import signal
 import socket
 import time
 
-from dockerlab.kernel import syscalls
+from dockerlab.kernel import constants, syscalls
 from dockerlab.runtime import namespaces, seccomp
 from dockerlab.runtime.bundle import load_filter, load_spec
 from dockerlab.runtime.cgroups.tree import detect
@@ -20,6 +20,7 @@ from dockerlab.runtime.connections import Connections
 from dockerlab.runtime.containerlog import open_log
 from dockerlab.runtime.execs import Execs
 from dockerlab.runtime.exitrecord import write_exit_record
+from dockerlab.runtime.foreign import Foreign
 from dockerlab.runtime.init import Init
 from dockerlab.runtime.loop import Loop
 from dockerlab.runtime.protocol import Step, StepFailure
@@ -47,7 +48,8 @@ def run(args: dict[str, Any], fds: list[int]) -> None:
     ----------
     args : dict
         ``id, bundle, rootfs, run_dir, log, exit_file, terminal, open_stdin, stdin_once, tty_size,
-        attachments``, and ``log_config`` as `containerlog.open_log` has it.
+        attachments``; ``log_config`` as `containerlog.open_log` has it; ``runtime``, the program of
+        another runtime, or ''.
     fds : list of int
         The daemon's socket, then one connection for each attachment.
     """
@@ -79,6 +81,7 @@ class Monitor:
             install_filter=self._install_filter,
         )
         self._init: Supervised | None = None
+        self._foreign: Foreign | None = None
         self._tree: CgroupTree | None = None
         self._cgroup_path = ""
         self._mount_namespace = -1
@@ -105,8 +108,13 @@ class Monitor:
         self._execs.namespaces = spec["linux"].get("namespaces", [])
         with Step("bundle", self._args["run_dir"]):
             self._connections.listen()
+        if self._args.get("runtime"):
+            self._foreign = Foreign(self._args, spec)
         self._make_cgroup(spec)
         stdio, pipes = self._make_stdio()
+        if self._foreign is not None:
+            self._start_foreign(self._foreign, stdio, pipes)
+            return
         sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         init = Init(
             sync=theirs,
@@ -126,6 +134,17 @@ class Monitor:
             pipes.close_theirs()
             stdio.connect_pipes(pipes.stdin, pipes.sources)
         self._init = Supervised(self._loop, pid, sync, stdio, self)
+        self._timings["forked"] = time.monotonic()
+
+    def _start_foreign(self, foreign: Foreign, stdio: Stdio, pipes: Pipes | None) -> None:
+        """Have another runtime make the container."""
+        pid, sync = foreign.create(pipes.theirs if pipes else [-1, -1, -1])
+        if pipes:
+            pipes.close_theirs()
+            stdio.connect_pipes(pipes.stdin, pipes.sources)
+        self._init = Supervised(self._loop, pid, sync, stdio, self)
+        # As after `leave_pid`: execs are born into the container's pid namespace.
+        syscalls.setns(self._init.pidfd, constants.CLONE_NEWPID)
         self._timings["forked"] = time.monotonic()
 
     def _make_stdio(self) -> tuple[Stdio, Pipes | None]:
@@ -149,7 +168,8 @@ class Monitor:
         if path:
             with Step("cgroup"):
                 tree = detect()
-                tree.create(path, spec["linux"].get("resources", {}))
+                if self._foreign is None:
+                    tree.create(path, spec["linux"].get("resources", {}))
             self._tree, self._cgroup_path = tree, path
         self._timings["cgroup"] = time.monotonic()
 
@@ -179,6 +199,8 @@ class Monitor:
 
     def on_started(self) -> None:
         """Tell that the program runs."""
+        if self._foreign is not None:
+            self._foreign.started()
         self._timings["executed"] = time.monotonic()
         self._started_ns = time.time_ns()
         self._tell(
@@ -279,6 +301,8 @@ class Monitor:
             os.waitpid(self._init.pid, 0)
         if self._mount_namespace >= 0:
             os.close(self._mount_namespace)
+        if self._foreign is not None:
+            self._foreign.delete()
         try:
             if self._tree is not None and self._cgroup_path:
                 self._tree.kill(self._cgroup_path)

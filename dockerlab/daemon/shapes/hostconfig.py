@@ -49,7 +49,6 @@ _REFUSED: dict[str, tuple[str, tuple[Any, ...]]] = {
     "GroupAdd": ("--group-add", ()),
     "StorageOpt": ("--storage-opt", ()),
     "Annotations": ("--annotation", ()),
-    "Runtime": ("--runtime", ("dockerlab",)),
     "Isolation": ("--isolation", ("default",)),
     "BlkioWeight": ("--blkio-weight", ()),
     "BlkioWeightDevice": ("--blkio-weight-device", ()),
@@ -100,6 +99,7 @@ class HostBody(msgspec.Struct, kw_only=True, rename="pascal"):
     shm_size: int | None = None
     oom_score_adj: int | None = None
     log_config: LogBody | None = None
+    runtime: str | None = None
     restart_policy: dict[str, Any] | None = None
     masked_paths: list[str] | None = None
     readonly_paths: list[str] | None = None
@@ -147,6 +147,7 @@ def host_config(raw: Mapping[str, Any], *, is_networkless: bool) -> HostConfig:
         shm_size_bytes=_count("ShmSize", host.shm_size) or _SHM_BYTES,
         oom_score_adj=_oom_score_adj(host.oom_score_adj or 0),
         **_log_config(host.log_config),
+        runtime=host.runtime or "",
     )
 
 

@@ -70,7 +70,7 @@ def info(facts: EngineInfo) -> Json:
         "Name": facts.hostname,
         "Labels": [],
         "ServerVersion": facts.version,
-        "Runtimes": {facts.runtime: {"path": "dockerlab"}},
+        "Runtimes": {name: {"path": path} for name, path in facts.runtimes},
         "DefaultRuntime": facts.runtime,
         "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive"},
         "LiveRestoreEnabled": True,

@@ -498,6 +498,7 @@ class MemorySystem:
             cgroup_version="1",
             cgroup_driver="cgroupfs",
             runtime="dockerlab",
+            runtimes=(("dockerlab", "dockerlab"),),
             log_driver="json-file",
             log_drivers=("json-file", "local", "none"),
             sealed_interpreter=True,

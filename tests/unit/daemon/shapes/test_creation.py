@@ -163,7 +163,6 @@ def test_values_that_cannot_be_right_are_refused(changes: dict[str, Any]) -> Non
         ({"Init": True}, "--init"),
         ({"GroupAdd": ["1"]}, "--group-add"),
         ({"BlkioWeight": 10}, "--blkio-weight"),
-        ({"Runtime": "runc"}, "--runtime"),
         ({"MaskedPaths": []}, "systempaths=unconfined"),
         ({"MemorySwappiness": 0}, "--memory-swappiness"),
         ({"OomKillDisable": True}, "--oom-kill-disable"),
