@@ -18,6 +18,7 @@ import json
 import signal
 import time
 
+from dockerlab.kernel import syscalls
 from dockerlab.runtime.jsonlog import rfc3339_nano
 from dockerlab.runtime.launch import sealed_copy
 from dockerlab.runtime.protocol import StepFailure, classify_failure
@@ -108,6 +109,8 @@ def _start(store: Store, options: argparse.Namespace) -> int:
 
 
 def _run(store: Store, options: argparse.Namespace) -> int:
+    if not options.detach:
+        syscalls.become_subreaper()
     container = commands.create(store, _creation(options))
     pid = container.pid
     try:

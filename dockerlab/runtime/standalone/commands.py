@@ -16,6 +16,7 @@ from dockerlab.kernel.fds import send_message
 from dockerlab.runtime import namespaces, protocol, seccomp
 from dockerlab.runtime.bundle import load_filter
 from dockerlab.runtime.cgroups.tree import CgroupError, detect
+from dockerlab.runtime.init import report_failure
 from dockerlab.runtime.jsonlog import rfc3339_nano
 from dockerlab.runtime.protocol import Step, StepFailure
 from dockerlab.runtime.standalone import foreign
@@ -50,6 +51,7 @@ __all__ = [
 # How long a killed process may take to be gone.
 _KILL_S = 10.0
 _PAUSE_S = 0.01
+_NUMBER_BYTES = 32
 
 
 class Creation:
@@ -177,12 +179,10 @@ def _create(container: Container, wanted: Creation, jail: Jail) -> None:
             has_borrowed_devices=foreign.is_in_user_namespace(),
             preserved=wanted.preserved,
         )
-        with Step("fork"):
-            namespaces.leave_pid(spec["linux"].get("namespaces", []))
-            pid = fork(first.run)
-            # Hooks are the host's: no child but this one belongs in there.
-            namespaces.return_to_own_pid()
-        theirs.close()
+        with theirs:
+            pid = _fork_apart(spec, first, theirs)
+        if not pid:
+            expect(sync, "forked")
         container.state |= {"pid": pid, "pid_started": process_start(pid)}
         container.save()
         _, masters = expect(sync, "mounted")
@@ -195,6 +195,31 @@ def _create(container: Container, wanted: Creation, jail: Jail) -> None:
         expect(sync, "created")
     if wanted.pid_file:
         write_pid(wanted.pid_file, pid)
+
+
+def _fork_apart(spec: Spec, first: FirstProcess, sync: socket.socket) -> int:
+    """Fork the first process as the child of who cares for orphans; return its pid, 0 for none.
+
+    By a process between: it leaves our pid namespace for its children's, and without root there
+    would be no way back, while our own children, the hooks, are the host's.
+    """
+    reader, writer = os.pipe()
+
+    def step_between() -> None:
+        """Fork the first process, and tell its number."""
+        with Step("fork"):
+            namespaces.leave_pid(spec["linux"].get("namespaces", []))
+            pid = fork(first.run)
+        os.write(writer, b"%d" % pid)
+
+    with Step("fork"):
+        between = fork(lambda: report_failure(sync, step_between))
+    os.close(writer)
+    # Once, and not to the end: the first process holds the other side too.
+    answer = os.read(reader, _NUMBER_BYTES)
+    os.close(reader)
+    os.waitpid(between, 0)
+    return int(answer or b"0")
 
 
 def start(store: Store, container_id: str) -> None:
