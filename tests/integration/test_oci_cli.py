@@ -12,8 +12,15 @@ from pathlib import Path
 import pytest
 
 from dockerlab.kernel.fds import recv_message
+from tests.support.accounts import unprivileged_account
 from tests.support.engine import wait_until
-from tests.support.standalone import Podman, RuntimeCli, busybox_root, running_podman_cli
+from tests.support.standalone import (
+    CONFIGURATION,
+    Podman,
+    RuntimeCli,
+    busybox_root,
+    running_podman_cli,
+)
 
 pytestmark = [
     pytest.mark.needs_root,
@@ -337,3 +344,48 @@ def test_too_much_memory_is_killed_under_podman(podman: Podman) -> None:
     script = "x=$(yes | head -c 200000000 | tr '\\n' a)"
 
     assert podman("run", "--rm", "-m", "16m", "box", "sh", "-c", script).returncode == 137
+
+
+@pytest.mark.needs_podman
+@pytest.mark.needs_rootless
+@pytest.mark.needs_newuidmap
+def test_podman_without_root_runs_with_our_runtime() -> None:
+    with unprivileged_account(has_sub_ids=True) as account:
+        home = account.home
+        main = account.libraries / "dockerlab" / "runtime" / "standalone" / "__main__.py"
+        script = home / "runtime"
+        script.write_text(f'#!/bin/sh\nexec {account.python} {main} --root {home}/states "$@"\n')
+        script.chmod(0o755)
+        (home / "containers.conf").write_text(CONFIGURATION)
+        (home / "run").mkdir(mode=0o700)
+        busybox_root(home / "box")
+        subprocess.run(["tar", "-C", home / "box", "-cf", home / "box.tar", "."], check=True)
+        subprocess.run(["chown", "-R", f"{account.uid}:{account.gid}", home], check=True)
+        environ = account.environ | {
+            "CONTAINERS_CONF": str(home / "containers.conf"),
+            "XDG_RUNTIME_DIR": str(home / "run"),
+            "PATH": os.defpath + ":/usr/sbin",
+        }
+
+        def podman(*arguments: str) -> "subprocess.CompletedProcess[str]":
+            options = ("--storage-driver=vfs", "--cgroup-manager=cgroupfs", f"--runtime={script}")
+            return subprocess.run(
+                ["podman", *options, "--events-backend=none", *arguments],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+                env=environ,
+                **account.identity,
+            )
+
+        podman("import", str(home / "box.tar"), "box")
+        done = podman("run", "--rm", "--user", "ann", "box", "sh", "-c", "id -u; exit 3")
+        podman("run", "--detach", "--name", "box", "box", "sleep", "100")
+        entered = podman("exec", "box", "sh", "-c", "cat /proc/1/comm; exit 4")
+        podman("rm", "--force", "--time", "0", "box")
+        podman("system", "migrate")
+
+    assert (done.returncode, done.stdout) == (3, "1000\n"), done.stderr
+    assert (entered.returncode, entered.stdout) == (4, "sleep\n"), entered.stderr

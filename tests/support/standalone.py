@@ -17,10 +17,10 @@ from tests.support.engine import find_holders, wait_until
 from tests.support.images import find_static_busybox
 from tests.support.podman import remove_parent_cgroups
 
-__all__ = ["Podman", "RuntimeCli", "busybox_root", "running_podman_cli"]
+__all__ = ["CONFIGURATION", "Podman", "RuntimeCli", "busybox_root", "running_podman_cli"]
 
 _TIMEOUT_S = 60
-_CONFIGURATION = """[containers]
+CONFIGURATION = """[containers]
 netns = "none"
 default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 """
@@ -118,7 +118,7 @@ class Podman:
         words = shlex.join([sys.executable, str(main), "--root", str(base / "states")])
         script.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
         script.chmod(0o755)
-        (base / "containers.conf").write_text(_CONFIGURATION)
+        (base / "containers.conf").write_text(CONFIGURATION)
         self.states = base / "states"
         # In a mount namespace of its own, so that none of its mounts stays on the host.
         self.command = [
