@@ -19,6 +19,9 @@ The file is ``$XDG_CONFIG_HOME/dockerlab/config.toml``::
     fallback = true
     idle-exit = 900
     cgroup-parent = "/lab/alice"   # without root: a cgroup that this user may write to
+    log-driver = "local"           # of containers that do not say it; json-file without this
+    log-opts = { max-size = "10m", max-file = "3" }
+    runtimes = { mine = "/opt/bin/runc" }   # besides runc and crun, where they are installed
 
 A key may be spelled with underscores too.
 
@@ -29,7 +32,7 @@ shown (``client.cert``, ``client.key``), as ``/etc/docker/certs.d`` has.
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dockerlab.errors import Forbidden, InvalidArgument
@@ -55,7 +58,18 @@ MAX_SOCKET_PATH_BYTES = 107
 FALSE_WORDS = frozenset({"0", "false", "no", "off"})
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 
-FILE_KEYS = frozenset({"mirrors", "insecure-registries", "fallback", "idle-exit", "cgroup-parent"})
+FILE_KEYS = frozenset(
+    {
+        "mirrors",
+        "insecure-registries",
+        "fallback",
+        "idle-exit",
+        "cgroup-parent",
+        "log-driver",
+        "log-opts",
+        "runtimes",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +99,10 @@ class Settings:
     cgroup_parent : str
         The cgroup that those of containers are made in, below each mount of a hierarchy; '' is
         the engine's own choice.
+    log_driver, log_options : str, mapping of str to str
+        The log of containers that do not say it.
+    runtimes : mapping of str to str
+        Other OCI runtimes: name to path of the program.
     """
 
     data_root: Path
@@ -97,6 +115,9 @@ class Settings:
     fallback: bool = True
     idle_exit_s: float = DEFAULT_IDLE_EXIT_S
     cgroup_parent: str = ""
+    log_driver: str = "json-file"
+    log_options: Mapping[str, str] = field(default_factory=dict)
+    runtimes: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_settings(
@@ -159,6 +180,9 @@ def load_settings(
         fallback=_fallback(environ, file),
         idle_exit_s=_idle_exit(environ, file),
         cgroup_parent=_cgroup_parent(file),
+        log_driver=_text(file, "log-driver", "json-file"),
+        log_options=_table(file, "log-opts"),
+        runtimes=_table(file, "runtimes"),
     )
 
 
@@ -283,6 +307,20 @@ def _strings(file: Mapping[str, object], key: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise InvalidArgument(f'cannot use "{key}" in config.toml: it must be a list of strings')
     return tuple(value)
+
+
+def _text(file: Mapping[str, object], key: str, default: str) -> str:
+    value = file.get(key, default)
+    if not isinstance(value, str):
+        raise InvalidArgument(f'cannot use "{key}" in config.toml: it must be a string')
+    return value
+
+
+def _table(file: Mapping[str, object], key: str) -> dict[str, str]:
+    value = file.get(key, {})
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        raise InvalidArgument(f'cannot use "{key}" in config.toml: it must be a table of strings')
+    return dict(value)
 
 
 def _mirrors(

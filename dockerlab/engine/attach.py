@@ -13,7 +13,7 @@ from typing import Any
 from dockerlab.engine.attachment import AttachRequest
 from dockerlab.engine.container import ContainerId
 from dockerlab.engine.log import LogQuery
-from dockerlab.engine.logs import read_log
+from dockerlab.engine.logs import LogSource, read_log
 from dockerlab.engine.task import Task
 
 __all__ = ["Attachments", "describe", "frame"]
@@ -75,11 +75,11 @@ class Attachments:
             connection.close()
 
 
-async def replay(log_path: str, request: AttachRequest, connection: socket.socket) -> None:
+async def replay(source: LogSource, request: AttachRequest, connection: socket.socket) -> None:
     """Write what the log has so far to the connection, framed as the live bytes will be."""
     loop = asyncio.get_running_loop()
     query = LogQuery(stdout=request.stdout, stderr=request.stderr)
-    async for record in read_log(log_path, query):
+    async for record in read_log(source, query):
         line = frame(record.stream, record.line) if request.is_multiplexed else record.line
         await loop.sock_sendall(connection, line)
 

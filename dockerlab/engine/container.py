@@ -124,6 +124,7 @@ class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
     shm_size_bytes: int = 64 << 20
     oom_score_adj: int = 0
     log_driver: str = "json-file"
+    log_options: dict[str, str] = {}
     runtime: str = ""
     restart_policy: RestartPolicy = RestartPolicy()
     console_size: tuple[int, int] = (0, 0)

@@ -26,7 +26,8 @@ from dockerlab.engine.images import Images
 from dockerlab.engine.limits import settle
 from dockerlab.engine.lives import Lives
 from dockerlab.engine.log import LogQuery, LogRecord
-from dockerlab.engine.logs import read_log
+from dockerlab.engine.logconfig import log_files
+from dockerlab.engine.logs import LogSource, read_log
 from dockerlab.engine.merging import check_platform, merge
 from dockerlab.engine.names import check_name, choose_name, new_id
 from dockerlab.engine.pausing import check_not_paused
@@ -117,6 +118,7 @@ class Containers:
         config, host = named_donors(config, host, self.get)
         if config.stop_signal:
             parse_signal(config.stop_signal)  # Refused now, rather than at its stop.
+        host = self._starter.settle(host)
         merged = merge(config, image.config.config or RunConfig())
         container = Container(
             id=new_id(),
@@ -124,7 +126,7 @@ class Containers:
             image_id=image.id,
             created_at=datetime.now(UTC),
             config=merged,
-            host=self._starter.settle(host),
+            host=host,
             layers=self._images.layers_of(image),
         )
         mounts = self._starter.choose_mounts(merged, host, lambda other: self.get(other).mounts)
@@ -252,8 +254,8 @@ class Containers:
         """Join the connection to the container's streams, now or at its start."""
         container = self.get(name)
         self._events.of_container(container, "attach")
-        if request.logs and (path := self.log_path(container.id)):
-            await attaching.replay(path, request, connection)
+        if request.logs and (source := self._log_source(container)).path:
+            await attaching.replay(source, request, connection)
         task = self._lives.find_task(container.id)
         if request.stream and task is None:
             self._lives.attachments.keep(container.id, request, connection)
@@ -265,10 +267,14 @@ class Containers:
     def logs(self, name: str, query: LogQuery) -> AsyncIterator[LogRecord]:
         """Iterate over the log; raises at once when there is none to read."""
         container = self.get(name)
-        path = self.log_path(container.id)
-        if not path:
+        source = self._log_source(container)
+        if not source.path:
             raise Unsupported("configured logging driver does not support reading")
-        return read_log(path, query, lambda: self._lives.find_task(container.id) is not None)
+        return read_log(source, query, lambda: self._lives.find_task(container.id) is not None)
+
+    def _log_source(self, container: Container) -> LogSource:
+        path = self._folders.container(container.id).log_of(container.host.log_driver)
+        return LogSource(path, container.host.log_driver, log_files(container.host))
 
     def _check_not_restarting(self, container: Container) -> None:
         if container.state.status == "restarting":

@@ -23,12 +23,14 @@ from dockerlab.engine.images import Images
 from dockerlab.engine.info import System
 from dockerlab.engine.launching import Launching, Namespaced, Refusing
 from dockerlab.engine.lives import Lives
+from dockerlab.engine.logconfig import LogDefaults, check
 from dockerlab.engine.pausing import Pausing
 from dockerlab.engine.pulls import Pulls, Store
 from dockerlab.engine.recovery import recover
 from dockerlab.engine.registries import Registries
 from dockerlab.engine.resources import Resources
 from dockerlab.engine.roster import Roster
+from dockerlab.engine.runtimes import find_runtimes
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT
 from dockerlab.engine.start import Starter
@@ -105,6 +107,8 @@ class Engine:
             Storage(volumes, spawner),
             mapping,
             _cgroup_parent(settings, mapping),
+            log_defaults=_log_defaults(settings),
+            runtimes=find_runtimes(settings.runtimes, is_rootless=mapping is not None),
         )
         lives = Lives(roster, folders, images, events, starter)
         containers = Containers(roster, folders, images, events, starter, lives)
@@ -185,6 +189,11 @@ def _make_layers(folders: Folders, spawner: Spawner, mapping: Mapping | None) ->
 
 def _cgroup_parent(settings: Settings, mapping: Mapping | None) -> str:
     return settings.cgroup_parent or (DEFAULT_CGROUP_PARENT if mapping is None else "")
+
+
+def _log_defaults(settings: Settings) -> LogDefaults:
+    check(settings.log_driver, settings.log_options)
+    return LogDefaults(settings.log_driver, settings.log_options)
 
 
 def _stamp(tier: Tier, mapping: Mapping | None) -> str:

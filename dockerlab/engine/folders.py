@@ -43,6 +43,11 @@ class ContainerFolder:
         """The json-file log, under Docker's name."""
         return self.path / f"{self.path.name}-json.log"
 
+    def log_of(self, driver: str) -> str:
+        """Return the path of the log that a driver writes, '' for one that writes none."""
+        names = {"json-file": str(self.log), "local": str(self.path / "local.log")}
+        return names.get(driver, "")
+
     @property
     def exit_file(self) -> Path:
         """The monitor's exit record."""

@@ -10,8 +10,10 @@ import dockerlab
 from dockerlab.config import Settings
 from dockerlab.engine.images import Images
 from dockerlab.engine.launching import default_network
+from dockerlab.engine.logconfig import DRIVERS
 from dockerlab.engine.registries import Registries
 from dockerlab.engine.roster import Roster
+from dockerlab.engine.runtimes import BUILT_IN, find_runtimes
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.system import EngineInfo
 from dockerlab.oci.platform import host_platform
@@ -49,6 +51,7 @@ class System:
         is_rootless = self._tier.name.startswith(ROOTLESS)
         is_plain = self._tier.name in PLAIN
         has_cgroups = not is_plain and (not is_rootless or bool(settings.cgroup_parent))
+        programs = find_runtimes(settings.runtimes, is_rootless=is_rootless).usable
         running, paused = statuses.count("running"), statuses.count("paused")
         return EngineInfo(
             engine_id=_engine_id(settings),
@@ -70,7 +73,10 @@ class System:
             cgroup_version=str(tree.detect().version),
             cgroup_driver="cgroupfs" if has_cgroups else "none",
             limits=host_features() if has_cgroups else frozenset(),
-            runtime="dockerlab",
+            runtime=BUILT_IN,
+            runtimes=((BUILT_IN, BUILT_IN), *programs.items()),
+            log_driver=settings.log_driver,
+            log_drivers=DRIVERS,
             sealed_interpreter=self._spawner.is_sealed,
             default_network=default_network(self._tier),
             containers_running=running,

@@ -1,6 +1,6 @@
 """The records of reading a container's log."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 __all__ = ["LogQuery", "LogRecord"]
@@ -20,8 +20,12 @@ class LogQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRecord:
-    """One line, with its newline if it had one; `time` is RFC 3339 with nanoseconds, as written."""
+    """One line, with its newline if it had one; `time` is RFC 3339 with nanoseconds, as written.
+
+    `attributes` are what ``--log-opt labels``, ``env`` and ``tag`` have asked for.
+    """
 
     stream: str
     time: str
     line: bytes
+    attributes: dict[str, str] = field(default_factory=dict)

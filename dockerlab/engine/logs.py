@@ -1,108 +1,161 @@
-"""Reading the json-file log that a monitor writes.
+"""Reading the log that a monitor writes: which records, in which order, until when.
 
-One JSON object a line: ``log`` (with its newline), ``stream``, ``time``; Docker's own format, so
-that tools for it work on ours.
+How a record looks is `engine.logformats`, in which file it is `engine.logfiles`.
 """
 
 import asyncio
-import json
 import os
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import BinaryIO
+from typing import Self
 
 from dockerlab.engine.log import LogQuery, LogRecord
+from dockerlab.engine.logfiles import Chain, OpenLog
+from dockerlab.engine.logformats import FORMATS, LogFormat
 from dockerlab.kernel import inotify
 
-__all__ = ["read_log"]
+__all__ = ["LogSource", "read_log"]
 
 # Lines that are parsed before other work of the loop gets its turn.
 _LINES_PER_TURN = 256
 _INOTIFY_BYTES = 64 << 10
-# An end without output changes no file.
+# An end without output, and a rotation, change no file that is watched.
 _LOOK_AGAIN_S = 0.25
 
 
+@dataclass(frozen=True, slots=True)
+class LogSource:
+    """Where a log is: '' is an empty one, and so is a missing file."""
+
+    path: str
+    driver: str = "json-file"
+    max_files: int = 1
+
+
 async def read_log(
-    path: str, query: LogQuery, is_running: Callable[[], bool] = lambda: False
+    source: LogSource, query: LogQuery, is_running: Callable[[], bool] = lambda: False
 ) -> AsyncIterator[LogRecord]:
     """Iterate over the records that `query` selects, oldest first.
 
+    As in Docker, `tail` counts the records of both streams at all times, and what they select is
+    selected among those. Only so much is read for it as is needed, from the end.
+
     Parameters
     ----------
-    path : str
-        The log file; '' or a missing one is an empty log.
     is_running : callable
-        With ``query.follow``: asked at the end of the file whether more can come.
+        With ``query.follow``: asked at the end of the log whether more can come.
     """
-    try:
-        file = Path(path).open("rb") if path else None  # noqa: ASYNC230, SIM115
-    except FileNotFoundError:
-        file = None
-    if file is None:
+    if not source.path:
         return
-    with file:
-        selected = (record for record in _records(file) if _selects(query, record))
-        if query.tail is not None:
-            for record in deque(selected, maxlen=query.tail):
+    chain, format_ = Chain(source.path, source.max_files), FORMATS[source.driver]
+    with ExitStack() as stack:
+        # Decompressing and counting take long where a log is long: not on the loop.
+        logs = await asyncio.to_thread(_open_tail, chain, format_, query.tail)
+        for log in logs:
+            stack.callback(log.close)
+        for log in logs:
+            async for record in _in_turns(format_.read(log.file)):
+                if _selects(query, record):
+                    yield record
+        if query.follow and logs:
+            async for record in _follow(chain, format_, logs[-1], query, is_running):
                 yield record
-        else:
-            for number, record in enumerate(selected):
-                if number % _LINES_PER_TURN == _LINES_PER_TURN - 1:
-                    await asyncio.sleep(0)
-                yield record
-        if query.follow:
-            async for record in _follow(file, path, query, is_running):
-                yield record
+
+
+def _open_tail(chain: Chain, format_: LogFormat, tail: int | None) -> list[OpenLog]:
+    """Open the files that hold the last `tail` records, oldest first, each at its first one."""
+    logs = chain.open_all()
+    if tail is None:
+        return logs[::-1]
+    found, needed = 0, 0
+    for log in logs:
+        if needed and found == tail:
+            log.close()
+            continue
+        found += format_.seek_last(log.file, tail - found)
+        needed += 1
+    return logs[:needed][::-1]
+
+
+async def _in_turns(records: Iterator[LogRecord]) -> AsyncIterator[LogRecord]:
+    for number, record in enumerate(records):
+        if number % _LINES_PER_TURN == _LINES_PER_TURN - 1:
+            await asyncio.sleep(0)
+        yield record
 
 
 async def _follow(
-    file: BinaryIO, path: str, query: LogQuery, is_running: Callable[[], bool]
+    chain: Chain,
+    format_: LogFormat,
+    log: OpenLog,
+    query: LogQuery,
+    is_running: Callable[[], bool],
 ) -> AsyncIterator[LogRecord]:
-    changes = inotify.watch(path)
-    loop = asyncio.get_running_loop()
-    changed = asyncio.Event()
-
-    def heard() -> None:
-        """Empty the descriptor, so that the loop does not call at once again."""
-        os.read(changes, _INOTIFY_BYTES)
-        changed.set()
-
-    loop.add_reader(changes, heard)
-    try:
+    """Read on in `log` and in those that come after it."""
+    with _Changes(log) as changes:
         while True:
             goes_on = is_running()  # Asked before reading: what comes in between is read next.
-            for record in _records(file):
+            was_rotated = not chain.is_current(log)
+            async for record in _in_turns(format_.read(log.file)):
                 if _selects(query, record):
                     yield record
+            if was_rotated and (after := await asyncio.to_thread(chain.open_next, log)) is not None:
+                # It was moved away before it was read to its end, so it is read to its end.
+                changes.turn_to(after)
+                log = after
+                continue
             left_s = _seconds_until(query.until)
             if not goes_on or left_s == 0:
                 return
-            with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), min(left_s, _LOOK_AGAIN_S))
-            changed.clear()
-    finally:
-        loop.remove_reader(changes)
-        os.close(changes)
+            await changes.wait(min(left_s, _LOOK_AGAIN_S))
 
 
-def _records(file: BinaryIO) -> Iterator[LogRecord]:
-    """Parse the complete lines from the file's position on; a half-written one stays unread."""
-    while True:
-        begin = file.tell()
-        line = file.readline()
-        if not line.endswith(b"\n"):
-            file.seek(begin)
-            return
-        try:
-            entry = json.loads(line)
-            text, stream, time = entry["log"], entry["stream"], entry["time"]
-        except (ValueError, KeyError):
-            continue  # A line torn by a full disk must not hide the others.
-        yield LogRecord(stream=stream, time=time, line=text.encode("utf-8", "surrogateescape"))
+class _Changes:
+    """Tells when a file is written to; owns the files that it is turned to."""
+
+    def __init__(self, log: OpenLog) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+        self._log = log
+        self._owns = False
+        self._watch = -1
+
+    def __enter__(self) -> Self:
+        self._begin()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def turn_to(self, log: OpenLog) -> None:
+        """Watch the next file."""
+        self._end()
+        self._log, self._owns = log, True
+        self._begin()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return when the file was written to, or after the time."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), timeout_s)
+        self._changed.clear()
+
+    def _begin(self) -> None:
+        # The open file and not its name, which another one may have by now.
+        self._watch = inotify.watch(f"/proc/self/fd/{self._log.file.fileno()}")
+        self._loop.add_reader(self._watch, self._heard)
+
+    def _heard(self) -> None:
+        """Empty the descriptor, so that the loop does not call at once again."""
+        os.read(self._watch, _INOTIFY_BYTES)
+        self._changed.set()
+
+    def _end(self) -> None:
+        self._loop.remove_reader(self._watch)
+        os.close(self._watch)
+        if self._owns:
+            self._log.close()
 
 
 def _selects(query: LogQuery, record: LogRecord) -> bool:

@@ -10,10 +10,12 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from dockerlab.engine.attach import describe
 from dockerlab.engine.attachment import AttachRequest
@@ -21,9 +23,11 @@ from dockerlab.engine.container import Container, ContainerConfig, HostConfig
 from dockerlab.engine.folders import ContainerFolder
 from dockerlab.engine.hostdevices import find_devices
 from dockerlab.engine.launching import Launching
+from dockerlab.engine.logconfig import LogDefaults, monitor_config
 from dockerlab.engine.managedfiles import managed_files, write_managed_files
 from dockerlab.engine.mount import Mount
 from dockerlab.engine.mounts import with_user_mounts
+from dockerlab.engine.runtimes import Runtimes
 from dockerlab.engine.sharing import Donor, short_hostname
 from dockerlab.engine.spawner import Spawner, socketpair
 from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT, HostFacts, managed_mount
@@ -50,6 +54,10 @@ class Starter:
         The ids of the engine's user namespace, without root.
     cgroup_parent : str
         The cgroup that those of containers are made in; '' where there is none.
+    log_defaults : LogDefaults
+        The log of a container that does not say it.
+    runtimes : Runtimes
+        What containers may run under.
     """
 
     spawner: Spawner
@@ -57,6 +65,8 @@ class Starter:
     storage: Storage
     mapping: Mapping | None = None
     cgroup_parent: str = DEFAULT_CGROUP_PARENT
+    log_defaults: LogDefaults = field(default_factory=LogDefaults)
+    runtimes: Runtimes = field(default_factory=Runtimes)
 
     def facts(
         self,
@@ -74,8 +84,10 @@ class Starter:
         )
 
     def settle(self, host: HostConfig) -> HostConfig:
-        """Return the config with this host's default where it asks for one."""
-        return self.launching.settle(host)
+        """Return the config with what the client has left to the engine; or refuse it."""
+        runtime = self.runtimes.settle(host.runtime)
+        settled = msgspec.structs.replace(self.log_defaults.apply(host), runtime=runtime)
+        return self.launching.settle(settled)
 
     def check(self, container: Container) -> None:
         """Refuse what this host cannot give to the container; raise Unsupported."""
@@ -218,8 +230,10 @@ class Starter:
             "id": container.id,
             "bundle": str(folder.path),
             **self.launching.monitor_args(container, folder),
+            "runtime": self.runtimes.program(container.host.runtime),
             "run_dir": str(folder.monitor_dir),
-            "log": str(folder.log) if container.host.log_driver == "json-file" else "",
+            "log": folder.log_of(container.host.log_driver),
+            "log_config": monitor_config(container, config.image),
             "exit_file": str(folder.exit_file),
             "terminal": config.tty,
             "open_stdin": config.open_stdin,

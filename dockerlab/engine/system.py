@@ -34,6 +34,9 @@ class EngineInfo:
     cgroup_version: str
     cgroup_driver: str
     runtime: str
+    runtimes: tuple[tuple[str, str], ...]
+    log_driver: str
+    log_drivers: tuple[str, ...]
     sealed_interpreter: bool
     default_network: str
     containers_running: int

@@ -231,6 +231,11 @@ def set_process_name(name: str) -> None:
     _prctl(constants.PR_SET_NAME, os.fsencode(name)[:15])
 
 
+def become_subreaper() -> None:
+    """Be the parent of descendants whose own parent ends. PR_SET_CHILD_SUBREAPER(2const)."""
+    _prctl(constants.PR_SET_CHILD_SUBREAPER, 1)
+
+
 def set_dumpable(*, dumpable: bool) -> None:
     """Say whether others of the same user may trace this process. PR_SET_DUMPABLE(2const)."""
     _prctl(constants.PR_SET_DUMPABLE, int(dumpable))

@@ -13,6 +13,9 @@ __all__ = [
     "Capabilities",
     "Cpu",
     "Device",
+    "DeviceRule",
+    "Hook",
+    "Hooks",
     "Linux",
     "Memory",
     "Mount",
@@ -226,6 +229,26 @@ class Linux(TypedDict, total=False):
     rootfsPropagation: str
 
 
+class Hook(TypedDict):
+    """A program that is run at a point of the container's life; `timeout` in seconds."""
+
+    path: str
+    args: NotRequired[list[str]]
+    env: NotRequired[list[str]]
+    timeout: NotRequired[int]
+
+
+class Hooks(TypedDict, total=False):
+    """All of them, by the points."""
+
+    prestart: list[Hook]
+    createRuntime: list[Hook]
+    createContainer: list[Hook]
+    startContainer: list[Hook]
+    poststart: list[Hook]
+    poststop: list[Hook]
+
+
 class Spec(TypedDict):
     """The whole document."""
 
@@ -237,3 +260,4 @@ class Spec(TypedDict):
     mounts: list[Mount]
     linux: Linux
     annotations: NotRequired[dict[str, str]]
+    hooks: NotRequired[Hooks]

@@ -7,6 +7,7 @@ how far it is (`runtime.protocol`). Nothing is imported here that is not loaded 
 from __future__ import annotations
 
 import os
+import stat
 
 from dockerlab.kernel import commandline, constants, syscalls
 from dockerlab.runtime import mounts, namespaces, protocol, reaper, rootfs, terminal, workload
@@ -205,7 +206,8 @@ def connect_stdio(stdio: list[int], slave: int, identity: workload.Identity) -> 
     with Step("stdio"):
         for number, fd in enumerate(stdio):
             if fd >= 0:
-                if identity.uid:
+                # Never a device: that would be the host's own /dev/null.
+                if identity.uid and (slave >= 0 or not stat.S_ISCHR(os.fstat(fd).st_mode)):
                     _give(fd, identity, gid=-1 if slave >= 0 else identity.gid)
                 os.dup2(fd, number)
             else:

@@ -16,9 +16,10 @@ from dockerlab.kernel import syscalls
 from dockerlab.runtime.bundle import load_filter, load_spec
 from dockerlab.runtime.cgroups.tree import detect
 from dockerlab.runtime.connections import Connections
+from dockerlab.runtime.containerlog import open_log
 from dockerlab.runtime.execs import Execs
 from dockerlab.runtime.exitrecord import write_exit_record
-from dockerlab.runtime.jsonlog import JsonFileLog
+from dockerlab.runtime.foreign import ForeignLauncher
 from dockerlab.runtime.loop import Loop
 from dockerlab.runtime.namespaced import Namespaced
 from dockerlab.runtime.oomwatch import OomWatch
@@ -51,6 +52,8 @@ def run(args: dict[str, Any], fds: list[int]) -> None:
         ``id, bundle, rootfs, run_dir, log, exit_file, terminal, open_stdin, stdin_once, tty_size,
         attachments``, and ``donors`` where namespaces of other containers are joined; with
         ``proot``, its path, programs are launched by that (`runtime.traced`).
+        ``log_config`` as `containerlog.open_log` has it; ``runtime``, the program of another
+        runtime.
     fds : list of int
         The daemon's socket, then one connection for each attachment, one pidfd for each donor.
     """
@@ -118,7 +121,8 @@ class Monitor:
     def _make_launcher(self, spec: Spec) -> Launcher:
         if self._args.get("proot"):
             return Traced(self._loop, self._args, spec)
-        return Namespaced(
+        kind = ForeignLauncher if self._args.get("runtime") else Namespaced
+        return kind(
             self._loop,
             self._args,
             spec,
@@ -132,7 +136,7 @@ class Monitor:
         args = self._args
         terminal = bool(args["terminal"])
         with Step("log", args["log"]):
-            log = JsonFileLog(args["log"]) if args["log"] else None
+            log = open_log(args["log"], args.get("log_config", {}), self._loop.call_later)
         stdio = Stdio(
             self._loop,
             ends_with_client=args["stdin_once"] and not terminal,
@@ -150,9 +154,11 @@ class Monitor:
         if path:
             with Step("cgroup"):
                 tree = detect()
-                tree.create(path, spec["linux"].get("resources", {}))
-                if spec["linux"].get("resources", {}).get("memory"):
-                    self._oom.start(tree, path)
+                # Another runtime makes it itself.
+                if not self._args.get("runtime"):
+                    tree.create(path, spec["linux"].get("resources", {}))
+                    if spec["linux"].get("resources", {}).get("memory"):
+                        self._oom.start(tree, path)
             self._tree, self._cgroup_path = tree, path
         self._timings["cgroup"] = time.monotonic()
 
@@ -175,6 +181,8 @@ class Monitor:
 
     def on_started(self) -> None:
         """Tell that the program runs."""
+        if self._launcher is not None:
+            self._launcher.started()
         self._timings["executed"] = time.monotonic()
         self._started_ns = time.time_ns()
         self._tell(

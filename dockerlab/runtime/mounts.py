@@ -14,6 +14,7 @@ import stat
 
 from dockerlab.kernel import constants
 from dockerlab.runtime import rootfs
+from dockerlab.runtime.copyup import copy_up
 from dockerlab.runtime.inside import Held, make_directory, make_file, open_path
 from dockerlab.runtime.protocol import StepFailure
 
@@ -85,17 +86,20 @@ class Options:
         For mount_setattr(2).
     recursive : bool
         ``rbind``.
+    copies_up : bool
+        ``tmpcopyup``: a new file system begins with what it covers.
     data : list of str
         The file system's own: ``size=64m``.
     """
 
-    __slots__ = ("clear", "data", "propagation", "recursive", "set_")
+    __slots__ = ("clear", "copies_up", "data", "propagation", "recursive", "set_")
 
     def __init__(self) -> None:
         self.set_ = 0
         self.clear = 0
         self.propagation = constants.MS_PRIVATE
         self.recursive = False
+        self.copies_up = False
         self.data: list[str] = []
 
 
@@ -116,6 +120,8 @@ def parse_options(options: list[str], destination: str) -> Options:
             )
         elif option in ("bind", "rbind"):
             parsed.recursive = option == "rbind"
+        elif option == "tmpcopyup":
+            parsed.copies_up = True
         elif option != "defaults":
             parsed.data.append(option)
     return parsed
@@ -153,6 +159,8 @@ class Filesystem:
             Held(kernel, target) as target_fd,
             Held(kernel, new_filesystem(kernel, self._kind, self._source, options)) as made,
         ):
+            if self._options.copies_up:
+                copy_up(kernel, target_fd, made)
             kernel.move_mount(made, target_fd)
 
     def _like_what_is_there(self, kernel: Kernel, root_fd: int) -> Options:
@@ -165,6 +173,7 @@ class Filesystem:
             mode = stat.S_IMODE(kernel.fstat(fd).st_mode)
         options = Options()
         options.set_, options.clear = self._options.set_, self._options.clear
+        options.copies_up = self._options.copies_up
         options.data = [*self._options.data, f"mode={mode:o}"]
         return options
 

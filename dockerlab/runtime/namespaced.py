@@ -42,6 +42,9 @@ if TYPE_CHECKING:
         ) -> Supervised:
             """Start one more process in the container."""
 
+        def started(self) -> None:
+            """Note that the first program runs."""
+
         def close(self) -> None:
             """Wait for what has to end with the container."""
 
@@ -149,6 +152,9 @@ class Namespaced:
         pid = fork(enter.run)
         theirs.close()
         return Supervised(self._loop, pid, sync, stdio, observer)
+
+    def started(self) -> None:
+        """Do nothing."""
 
     def close(self) -> None:
         """Do nothing: with PID 1 the kernel ends all others."""

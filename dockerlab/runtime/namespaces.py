@@ -17,7 +17,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dockerlab.oci.runtimespec import Namespace
 
-__all__ = ["borrow_mount", "bring_loopback_up", "join", "leave", "leave_pid"]
+__all__ = [
+    "borrow_mount",
+    "bring_loopback_up",
+    "join",
+    "leave",
+    "leave_pid",
+    "return_to_own_pid",
+]
 
 _FLAGS = {
     # The cgroup that this process is in becomes the root of what it sees; cgroup_namespaces(7).
@@ -45,6 +52,11 @@ def leave_pid(namespaces: list[Namespace], donors: dict[str, int]) -> None:
                 _join_path(namespace["path"], constants.CLONE_NEWPID)
             else:
                 syscalls.unshare(constants.CLONE_NEWPID)
+
+
+def return_to_own_pid() -> None:
+    """Undo `leave_pid`: have the next child be in this process's own pid namespace again."""
+    _join_path("/proc/self/ns/pid", constants.CLONE_NEWPID)
 
 
 def leave(namespaces: list[Namespace], donors: dict[str, int]) -> None:

@@ -102,7 +102,7 @@ class StepFailure(Exception):
     ----------
     step : str
         ``bundle, fork, cgroup, namespaces, rootfs, mount, mask, device, terminal, hostname, sysctl,
-        pivot, limits, user, cwd, capabilities, seccomp, exec`` or ``internal``.
+        pivot, limits, user, cwd, capabilities, seccomp, exec, runtime`` or ``internal``.
     errno : int
         The kernel's reason; 0 when there is none.
     path : str

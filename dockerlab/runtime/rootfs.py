@@ -38,6 +38,7 @@ __all__ = [
     "MaskedPath",
     "ReadonlyPath",
     "Sysctl",
+    "bind_folder",
     "is_directory",
     "mount_overlay",
     "pivot",
@@ -137,6 +138,21 @@ def _mount_overlay_in_one_page(kernel: Kernel, overlay: Overlay, mount_point: st
     for fd in fds:
         kernel.close(fd)
     return kernel.openat2(constants.AT_FDCWD, mount_point, flags, 0)
+
+
+def bind_folder(kernel: Kernel, folder: str) -> int:
+    """Make a folder of the host a mount of its own, and return it as a root; the caller closes.
+
+    It keeps what is mounted below it; what is mounted there later on the host does not come.
+    """
+    flags = os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY
+    with Held(kernel, kernel.openat2(constants.AT_FDCWD, folder, flags, 0)) as target_fd:
+        root_fd = kernel.open_tree(
+            target_fd, "", constants.OPEN_TREE_CLONE | constants.AT_RECURSIVE
+        )
+        kernel.mount_setattr(root_fd, 0, 0, constants.MS_PRIVATE, recursive=True)
+        kernel.move_mount(root_fd, target_fd)
+    return root_fd
 
 
 class Devices:

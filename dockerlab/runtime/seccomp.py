@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dockerlab.oci.runtimespec import Seccomp, SyscallArg, SyscallRule
 
-__all__ = ["compile_filter", "install"]
+__all__ = ["ACTIONS", "compile_filter", "install"]
 
 # Verdicts: SECCOMP_RET_* of linux/seccomp.h. The low 16 bits carry the errno.
 _VERDICTS = {
@@ -38,6 +38,7 @@ _VERDICTS = {
     "SCMP_ACT_LOG": 0x7FFC0000,
     "SCMP_ACT_ALLOW": 0x7FFF0000,
 }
+ACTIONS = tuple(_VERDICTS)
 _WITH_ERRNO = {"SCMP_ACT_ERRNO", "SCMP_ACT_TRACE"}
 _DATA = 0xFFFF  # SECCOMP_RET_DATA
 _ENOSYS = _VERDICTS["SCMP_ACT_ERRNO"] | errno.ENOSYS

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from dockerlab.runtime.jsonlog import JsonFileLog
+    from dockerlab.runtime.containerlog import ContainerLog
     from dockerlab.runtime.loop import Loop
 
 __all__ = ["Stdio"]
@@ -43,7 +43,7 @@ class Stdio:
     ----------
     ends_with_client : bool
         Close the process's input when a client ends its own (Docker's StdinOnce).
-    log : JsonFileLog or None
+    log : JsonFileLog, LocalLog or None
         Owned and closed here.
     on_first_byte : callable
         Called once, with the monotonic time in seconds.
@@ -61,7 +61,7 @@ class Stdio:
         loop: Loop,
         *,
         ends_with_client: bool,
-        log: JsonFileLog | None,
+        log: ContainerLog | None,
         on_first_byte: Callable[[float], None] | None,
     ) -> None:
         self._loop = loop

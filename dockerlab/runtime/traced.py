@@ -75,6 +75,9 @@ class Traced:
         """Fork one more PRoot, on the same folder."""
         return self._fork(request.process, request.user, request.streams, stdio, observer)
 
+    def started(self) -> None:
+        """Do nothing."""
+
     def close(self) -> None:
         """End what is left of the container, and PRoot last: it ends with those that it traces."""
         self._reaper.end_all(self._tracers)

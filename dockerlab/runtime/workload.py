@@ -28,6 +28,7 @@ __all__ = [
     "Identity",
     "become",
     "candidates",
+    "check_program",
     "enter_working_directory",
     "environment",
     "execute",
@@ -44,6 +45,7 @@ _UMASK = 0o022
 # By Python from its start: SIGPIPE and SIGXFSZ; the others by `runtime.monitor`.
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WORKING_DIRECTORY_MODE = 0o755
+_EXECUTABLE = 0o111
 
 
 class Identity:
@@ -184,7 +186,29 @@ def raise_if_unmapped(error: OSError, identity: Identity) -> None:
     raise StepFailure("user", errno.EINVAL, name, f'user "{name}" {reason}') from error
 
 
-def execute(process: Process, identity: Identity, keep_fd: int) -> None:
+def check_program(process: Process) -> None:
+    """Raise StepFailure, step ``exec``, when there is no program that could be executed.
+
+    For who is asked long before the execution whether it will be possible; as root, before the
+    user's own rights count.
+    """
+    args = process["args"]
+    if not args:
+        raise StepFailure("exec", errno.EINVAL, "", "exec: no command is given")
+    env = dict(_bytes(entry).partition(b"=")[::2] for entry in process["env"])
+    number = errno.ENOENT
+    for candidate in candidates(_bytes(args[0]), env.get(b"PATH", DEFAULT_PATH)):
+        try:
+            mode = os.stat(candidate).st_mode
+        except OSError:
+            continue
+        if stat.S_ISREG(mode) and mode & _EXECUTABLE:
+            return
+        number = errno.EACCES
+    raise StepFailure("exec", number, args[0], f'exec "{args[0]}": {os.strerror(number)}')
+
+
+def execute(process: Process, identity: Identity, keep_fd: int, *, preserved: int = 0) -> None:
     """Execute the program; returns only by raising StepFailure.
 
     Parameters
@@ -192,12 +216,14 @@ def execute(process: Process, identity: Identity, keep_fd: int) -> None:
     keep_fd : int
         The one descriptor beyond the standard three that may stay open until execve(2), which
         closes it.
+    preserved : int
+        How many descriptors from 3 on the program inherits.
     """
     env = environment(process["env"], identity)
     args = [_bytes(arg) for arg in process["args"]]
     search = env.get(b"PATH", DEFAULT_PATH)
     forget_signals()
-    syscalls.close_range(3, keep_fd - 1)
+    syscalls.close_range(3 + preserved, keep_fd - 1)
     syscalls.close_range(keep_fd + 1)
     if not args:
         raise StepFailure("exec", errno.EINVAL, "", "exec: no command is given")

@@ -16,7 +16,7 @@ from tests.support.service import (
     wait_until_it_answers,
 )
 
-__all__ = ["running_podman", "why_no_podman"]
+__all__ = ["remove_parent_cgroups", "running_podman", "why_no_podman"]
 
 _STOP_TIMEOUT_S = 20.0
 
@@ -90,11 +90,11 @@ def running_podman(registries: Sequence[str] = ()) -> Iterator[RunningService]:
         end_service(process, _STOP_TIMEOUT_S)
         # What cleans up behind a container is a process of its own, and the service does not wait.
         wait_until(lambda: not find_holders([base]), "the helpers of podman end")
-        _remove_cgroups()
+        remove_parent_cgroups()
         shutil.rmtree(base, ignore_errors=True)
 
 
-def _remove_cgroups() -> None:
+def remove_parent_cgroups() -> None:
     """Remove the parent of its containers' cgroups where it is empty; another Podman may use it."""
     for folder in Path("/sys/fs/cgroup").glob("*/libpod_parent"):
         for part in (*folder.glob("*"), folder):

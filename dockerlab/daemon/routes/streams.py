@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable
 from typing import get_args
+from urllib.parse import quote_plus
 
 from dockerlab.daemon.backend import WaitCondition
 from dockerlab.daemon.handler import ApiHandler, message_of
@@ -123,8 +124,14 @@ def _log_query(query: Query) -> LogQuery:
 
 
 def _log_line(record: LogRecord, *, with_times: bool, with_details: bool) -> bytes:
-    # `details` puts the attributes of --log-opt before the line; there are none, but the blank is.
-    line = b" " + record.line if with_details else record.line
+    line = record.line
+    if with_details:
+        # The attributes of --log-opt; without any the blank is there all the same.
+        words = [
+            f"{quote_plus(key)}={quote_plus(text)}"
+            for key, text in sorted(record.attributes.items())
+        ]
+        line = ",".join(words).encode() + b" " + line
     return record.time.encode() + b" " + line if with_times else line
 
 

@@ -201,7 +201,7 @@ def _host_config(host: HostConfig) -> Json:
         "IOMaximumBandwidth": 0,
         "Binds": list(host.binds) or None,
         "ContainerIDFile": "",
-        "LogConfig": {"Type": host.log_driver or _DEFAULT_LOG_DRIVER, "Config": {}},
+        "LogConfig": {"Type": host.log_driver or _DEFAULT_LOG_DRIVER, "Config": host.log_options},
         "NetworkMode": host.network_mode,
         "PortBindings": {},
         "RestartPolicy": policy_shape(host.restart_policy),

@@ -33,7 +33,6 @@ _REFUSED: dict[str, tuple[str, tuple[Any, ...]]] = {
     "CgroupParent": ("--cgroup-parent", ()),
     "StorageOpt": ("--storage-opt", ()),
     "Annotations": ("--annotation", ()),
-    "Runtime": ("--runtime", ("dockerlab",)),
     "Isolation": ("--isolation", ("default",)),
     "CpuRealtimePeriod": ("--cpu-rt-period", ()),
     "CpuRealtimeRuntime": ("--cpu-rt-runtime", ()),
@@ -46,7 +45,13 @@ _REFUSED: dict[str, tuple[str, tuple[Any, ...]]] = {
 }
 
 _NETWORK_MODES = {"": "default", "default": "default", "none": "none", "host": "host"}
-_LOG_DRIVERS = {"": "json-file", "json-file": "json-file", "none": "none"}
+
+
+class LogBody(msgspec.Struct, kw_only=True, rename="pascal"):
+    """``LogConfig``."""
+
+    type: str | None = None
+    config: dict[str, str] | None = None
 
 
 class HostBody(LimitsBody, kw_only=True, rename="pascal"):
@@ -60,7 +65,8 @@ class HostBody(LimitsBody, kw_only=True, rename="pascal"):
     security_opt: list[str] | None = None
     shm_size: int | None = None
     oom_score_adj: int | None = None
-    log_config: dict[str, Any] | None = None
+    log_config: LogBody | None = None
+    runtime: str | None = None
     restart_policy: dict[str, Any] | None = None
     console_size: list[int] | None = None
     binds: list[str] | None = None
@@ -103,7 +109,8 @@ def host_config(raw: Mapping[str, Any], *, is_networkless: bool) -> HostConfig:
         **limits(host),
         shm_size_bytes=count("ShmSize", host.shm_size) or _SHM_BYTES,
         oom_score_adj=_oom_score_adj(host.oom_score_adj or 0),
-        log_driver=_log_driver(host.log_config or {}),
+        **_log_config(host.log_config),
+        runtime=host.runtime or "",
         isolation=isolation(raw),
         restart_policy=restart_policy(host.restart_policy, auto_remove=bool(host.auto_remove)),
         console_size=console_size(host.console_size or []),
@@ -154,13 +161,10 @@ def network_mode(mode: str) -> str:
     return _NETWORK_MODES[mode]
 
 
-def _log_driver(config: Mapping[str, Any]) -> str:
-    driver = config.get("Type") or ""
-    if driver not in _LOG_DRIVERS:
-        raise unsupported(f"--log-driver {driver}")
-    if config.get("Config"):
-        raise unsupported("--log-opt")
-    return _LOG_DRIVERS[driver]
+def _log_config(config: LogBody | None) -> dict[str, Any]:
+    # Which drivers and options there are, and the default, is the engine's.
+    body = config or LogBody()
+    return {"log_driver": body.type or "", "log_options": body.config or {}}
 
 
 def _oom_score_adj(value: int) -> int:

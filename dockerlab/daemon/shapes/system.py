@@ -73,9 +73,9 @@ def info(facts: EngineInfo) -> Json:
         "Images": facts.images,
         "Driver": "overlay2",
         "DriverStatus": [["Layers", "one folder a diffID"], ["Tier", facts.tier]],
-        "Plugins": plugins(),
+        "Plugins": plugins(facts.log_drivers),
         "SystemTime": rfc3339(datetime.now(UTC)),
-        "LoggingDriver": "json-file",
+        "LoggingDriver": facts.log_driver,
         "CgroupDriver": facts.cgroup_driver,
         "CgroupVersion": facts.cgroup_version,
         "KernelVersion": facts.kernel_version,
@@ -92,7 +92,7 @@ def info(facts: EngineInfo) -> Json:
         "Name": facts.hostname,
         "Labels": [],
         "ServerVersion": facts.version,
-        "Runtimes": {facts.runtime: {"path": "dockerlab"}},
+        "Runtimes": {name: {"path": path} for name, path in facts.runtimes},
         "DefaultRuntime": facts.runtime,
         "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive"},
         "LiveRestoreEnabled": True,
@@ -103,13 +103,13 @@ def info(facts: EngineInfo) -> Json:
     }
 
 
-def plugins() -> Json:
+def plugins(log_drivers: Iterable[str]) -> Json:
     """Return what kinds of volumes, networks and logs there are."""
     return {
         "Volume": [],
         "Network": ["host", "null"],
         "Authorization": None,
-        "Log": ["json-file"],
+        "Log": list(log_drivers),
     }
 
 

@@ -51,7 +51,6 @@ def test_docker_run_tells_why_a_program_did_not_start(cli: Cli, program: str, st
     [
         ["-p", "80:80"],
         ["--network", "mine"],
-        ["--log-driver", "syslog"],
     ],
 )
 def test_docker_run_refuses_what_is_not_done_by_name(cli: Cli, options: list[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dockerlab.engine.log import LogQuery
-from dockerlab.engine.logs import read_log
+from dockerlab.engine.logs import LogSource, read_log
 
 
 def entry(text: str, second: int, stream: str = "stdout") -> str:
@@ -27,7 +27,7 @@ def log(tmp_path: Path) -> Path:
 
 def lines(path: Path, query: LogQuery) -> list[bytes]:
     async def collect() -> list[bytes]:
-        return [record.line async for record in read_log(str(path), query)]
+        return [record.line async for record in read_log(LogSource(str(path)), query)]
 
     return asyncio.run(collect())
 
@@ -63,7 +63,9 @@ def test_following_sees_what_is_written_later_and_ends_with_the_container(log: P
     async def follow() -> list[bytes]:
         return [
             record.line
-            async for record in read_log(str(log), LogQuery(follow=True), lambda: running)
+            async for record in read_log(
+                LogSource(str(log)), LogQuery(follow=True), lambda: running
+            )
         ]
 
     async def scene() -> list[bytes]:

@@ -3,11 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from dockerlab.runtime.jsonlog import STDERR, STDOUT, JsonFileLog
+from dockerlab.runtime.jsonlog import JsonFileLog
+from dockerlab.runtime.logfile import LogFile
+from dockerlab.runtime.loglines import STDERR, STDOUT
 
 
 def written(path: Path, *chunks: tuple[int, bytes]) -> list[tuple[str, str]]:
-    log = JsonFileLog(str(path))
+    log = JsonFileLog(LogFile(str(path)))
     for stream, data in chunks:
         log.write(stream, data)
     log.close()
@@ -61,9 +63,17 @@ def test_a_long_line_is_cut_and_joins_again(tmp_path: Path, step: int) -> None:
 
 
 def test_a_full_disk_loses_lines_and_nothing_else(capfd: pytest.CaptureFixture[str]) -> None:
-    log = JsonFileLog("/dev/full")
+    log = JsonFileLog(LogFile("/dev/full"))
     log.write(STDOUT, b"one\n")
     log.write(STDOUT, b"two\n")
     log.close()
 
     assert capfd.readouterr().err == "a container's log loses lines: No space left on device\n"
+
+
+def test_attributes_are_in_every_entry(tmp_path: Path) -> None:
+    log = JsonFileLog(LogFile(str(tmp_path / "log")), {"tag": "web"})
+    log.write(STDOUT, b"one\n")
+    log.close()
+
+    assert json.loads((tmp_path / "log").read_text())["attrs"] == {"tag": "web"}
