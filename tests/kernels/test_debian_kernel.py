@@ -11,9 +11,14 @@ import pytest
 
 from tests.kernels.machine import Machine
 
-pytestmark = [pytest.mark.needs_machine, pytest.mark.needs_root]
-
 TIMEOUT_S = 600.0
+
+pytestmark = [
+    pytest.mark.needs_machine,
+    pytest.mark.needs_root,
+    pytest.mark.needs_busybox,
+    pytest.mark.timeout(TIMEOUT_S + 60),  # the first test boots
+]
 
 CHOSEN = {
     "integration.runtime.test_isolation": [],
@@ -23,6 +28,8 @@ CHOSEN = {
         "test_another_interpreter_runs_the_zygote_too",
         "test_a_dead_zygote_refuses_jobs",
     ],
+    "integration.test_unified": [],
+    "integration.test_apparmor": [],
     "unit.runtime.cgroups.test_trees": ["[1]", "test_only_the_needed_hierarchies_are_joined"],
 }
 
@@ -50,7 +57,6 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Booted:
     )
 
 
-@pytest.mark.timeout(TIMEOUT_S + 60)
 def test_the_machine_boots_runs_the_tests_and_powers_off(booted: Booted) -> None:
     told = f"{booted.output[-20_000:]}\n--- console\n{booted.console[-4_000:]}"
     assert booted.failure == "", f"{booted.failure}\n{told}"
