@@ -29,7 +29,9 @@ def test_200_containers_leave_nothing(fresh_engine: EngineUnderTest) -> None:
     after = _settled(fresh_engine, ids, before)
     assert len(ids) >= COUNT
     for field in dataclasses.fields(Footprint):
-        assert getattr(after, field.name) == getattr(before, field.name), field.name
+        # What others on this machine have taken away meanwhile is no matter.
+        left = set(getattr(after, field.name)) - set(getattr(before, field.name))
+        assert left == set(), field.name
     assert client.containers.list(all=True) == []
 
 

@@ -14,7 +14,9 @@ BIG = 2 << 20
 
 
 def log_lines(box: Any) -> list[dict[str, str]]:
-    return [json.loads(line) for line in box.log.read_text().splitlines()]
+    # The last one may still be on its way.
+    lines = box.log.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def frames(data: bytes) -> list[tuple[int, bytes]]:
