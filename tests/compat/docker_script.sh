@@ -251,6 +251,7 @@ step healthy docker inspect -f '{{.State.Health.Status}} {{.State.Health.Failing
 step health_filter docker ps --filter health=healthy --format '{{.Names}} {{.State}}'
 quiet docker exec patient touch /sick
 quiet sh -c 'until docker inspect -f "{{.State.Health.Status}}" patient | grep -q ^unhealthy; do sleep 0.1; done'
+quiet sh -c 'until docker inspect -f "{{len .State.Health.Log}}" patient | grep -qx 5; do sleep 0.1; done'
 step unhealthy docker inspect -f '{{.State.Health.Status}} {{json (index .State.Health.Log 4).Output}} {{(index .State.Health.Log 4).ExitCode}}' patient
 step health_events docker events --since 0 --until "$(date +%s.%N)" --filter container=patient --filter event=health_status --format '{{.Action}}'
 step exec_privileged docker exec --privileged patient grep CapEff /proc/self/status
@@ -258,7 +259,8 @@ step exec_bad_keys docker exec -it --detach-keys ctrl-1 patient true
 quiet docker stop -t 0 patient
 step health_stopped docker inspect -f '{{.State.Health.Status}}' patient
 quiet docker rm patient
-step health_off sh -c "docker rm \$($run -d --no-healthcheck --name patient busybox true) >/dev/null; echo \$?"
+quiet $run --no-healthcheck --name patient busybox true
+step health_off sh -c 'docker rm patient >/dev/null; echo $?'
 step prune_until docker container prune -f --filter until=10m
 step commit docker commit slow changed
 quiet docker rmi changed
