@@ -5,7 +5,7 @@ It does not know what the lines mean. Read `Stream`, then `frame`.
 
 import asyncio
 import struct
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -40,15 +40,16 @@ def frame(stream: int, payload: bytes) -> bytes:
 
 @asynccontextmanager
 async def closing(records: AsyncIterator[_T]) -> AsyncIterator[AsyncIterator[_T]]:
-    """Close a generator at the end of the block, also when it was left in the middle.
+    """Close an iterator at the end of the block, also when it was left in the middle.
 
     Otherwise the files and watches that it holds wait for the collector.
     """
     try:
         yield records
     finally:
-        if isinstance(records, AsyncGenerator):
-            await records.aclose()
+        close: Callable[[], Awaitable[None]] | None = getattr(records, "aclose", None)
+        if close is not None:
+            await close()
 
 
 class Stream:

@@ -5,8 +5,8 @@ How a record looks is `engine.logformats`, in which file it is `engine.logfiles`
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
@@ -16,7 +16,7 @@ from dockerlab.engine.logfiles import Chain, OpenLog
 from dockerlab.engine.logformats import FORMATS, LogFormat
 from dockerlab.kernel import inotify
 
-__all__ = ["LogSource", "read_log"]
+__all__ = ["LogReader", "LogSource", "read_log"]
 
 # Lines that are parsed before other work of the loop gets its turn.
 _LINES_PER_TURN = 256
@@ -34,9 +34,9 @@ class LogSource:
     max_files: int = 1
 
 
-async def read_log(
+def read_log(
     source: LogSource, query: LogQuery, is_running: Callable[[], bool] = lambda: False
-) -> AsyncIterator[LogRecord]:
+) -> "LogReader":
     """Iterate over the records that `query` selects, oldest first.
 
     As in Docker, `tail` counts the records of both streams at all times, and what they select is
@@ -47,33 +47,67 @@ async def read_log(
     is_running : callable
         With ``query.follow``: asked at the end of the log whether more can come.
     """
-    if not source.path:
-        return
-    chain, format_ = Chain(source.path, source.max_files), FORMATS[source.driver]
-    with ExitStack() as stack:
-        # Decompressing and counting take long where a log is long: not on the loop.
-        logs = await asyncio.to_thread(_open_tail, chain, format_, query.tail)
-        for log in logs:
-            stack.callback(log.close)
-        for log in logs:
-            async for record in _in_turns(format_.read(log.file)):
-                if _selects(query, record):
+    return LogReader(source, query, is_running)
+
+
+class LogReader(AsyncIterator[LogRecord]):
+    """The records of a log, whose files are open from the beginning.
+
+    Whoever has one reads everything, also when the container is removed before the first record is
+    asked for: a client may do so as soon as it has the head of the answer.
+    """
+
+    def __init__(self, source: LogSource, query: LogQuery, is_running: Callable[[], bool]) -> None:
+        self._chain = Chain(source.path, source.max_files)
+        self._format = FORMATS[source.driver] if source.path else FORMATS["json-file"]
+        self._query = query
+        self._is_running = is_running
+        self._logs = self._chain.open_all() if source.path else []
+        self._records = self._read()
+
+    async def __anext__(self) -> LogRecord:
+        return await anext(self._records)
+
+    async def aclose(self) -> None:
+        """Close the files, read or not."""
+        await self._records.aclose()
+        self._close()
+
+    async def _read(self) -> AsyncGenerator[LogRecord, None]:
+        query, format_ = self._query, self._format
+        try:
+            # Decompressing and counting take long where a log is long: not on the loop.
+            logs = await asyncio.to_thread(_seek_tail, self._logs, format_, query.tail)
+            for log in logs:
+                async for record in _in_turns(format_.read(log.file)):
+                    if _selects(query, record):
+                        yield record
+            if query.follow and logs:
+                last, is_running = logs[-1], self._is_running
+                async for record in _follow(self._chain, format_, last, query, is_running):
                     yield record
-        if query.follow and logs:
-            async for record in _follow(chain, format_, logs[-1], query, is_running):
-                yield record
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        for log in self._logs:
+            log.close()
 
 
-def _open_tail(chain: Chain, format_: LogFormat, tail: int | None) -> list[OpenLog]:
-    """Open the files that hold the last `tail` records, oldest first, each at its first one."""
-    logs = chain.open_all()
+def _seek_tail(logs: list[OpenLog], format_: LogFormat, tail: int | None) -> list[OpenLog]:
+    """Return the logs that hold the last `tail` records, oldest first, each at its first one.
+
+    Parameters
+    ----------
+    logs : list of OpenLog
+        The youngest first.
+    """
     if tail is None:
         return logs[::-1]
     found, needed = 0, 0
     for log in logs:
         if needed and found == tail:
-            log.close()
-            continue
+            break
         found += format_.seek_last(log.file, tail - found)
         needed += 1
     return logs[:needed][::-1]

@@ -82,3 +82,17 @@ def test_following_sees_what_is_written_later_and_ends_with_the_container(log: P
         return await asyncio.wait_for(reader, 5)
 
     assert asyncio.run(scene()) == [b"one\n", b"two\n", b"three\n", b"four", b"late\n"]
+
+
+def test_a_log_that_is_removed_before_its_first_record_is_asked_for_is_read_whole(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log"
+    path.write_text('{"log":"hello\\n","stream":"stdout","time":"2026-01-02T03:04:05Z"}\n')
+
+    async def read() -> list[bytes]:
+        reader = read_log(LogSource(str(path)), LogQuery())
+        path.unlink()
+        return [record.line async for record in reader]
+
+    assert asyncio.run(read()) == [b"hello\n"]
