@@ -12,14 +12,12 @@ import errno
 import json
 import os
 import socket
-import stat
 
 from dockerlab.kernel import constants, syscalls
 from dockerlab.kernel.fds import recv_message
-from dockerlab.runtime import namespaces, protocol, rootfs, users
+from dockerlab.runtime import namespaces, protocol, rootfs, workload
 from dockerlab.runtime.cgroups.tree import parse_mountinfo
 from dockerlab.runtime.init import USER_ANNOTATION, report_failure
-from dockerlab.runtime.inside import Held, open_path
 from dockerlab.runtime.namespaced import Namespaced
 from dockerlab.runtime.protocol import Step, StepFailure
 from dockerlab.runtime.supervised import Supervised, fork
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["Foreign", "ForeignLauncher"]
 
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-_USER_FILE_BYTES = 4 * 1024 * 1024
 _EXEC_FAILED = 127
 # What runc and crun say when the program, and not the container, is what fails.
 _REASONS = (
@@ -175,17 +172,12 @@ class Foreign:
         user = self._spec.get("annotations", {}).get(USER_ANNOTATION)
         if user is None:
             return
-        files = [_read_inside(root_fd, path) for path in ("/etc/passwd", "/etc/group")]
-        try:
-            uid, gid, groups, home = users.resolve_user(user, *files)
-        except users.UnresolvedUser as error:
-            raise StepFailure("user", errno.ENOENT, user, str(error)) from error
         process: Process = self._spec["process"]
-        extra = process["user"].get("additionalGids", [])
-        process["user"]["uid"], process["user"]["gid"] = uid, gid
-        process["user"]["additionalGids"] = list(dict.fromkeys((gid, *groups, *extra)))
+        identity = workload.find_identity(process, user, root_fd)
+        process["user"]["uid"], process["user"]["gid"] = identity.uid, identity.gid
+        process["user"]["additionalGids"] = identity.groups
         if not any(entry.startswith("HOME=") for entry in process["env"]):
-            process["env"] = [*process["env"], f"HOME={home}"]
+            process["env"] = [*process["env"], f"HOME={identity.home}"]
         path = os.path.join(self._args["bundle"], "config.json")
         with open(f"{path}.new", "w", encoding="utf-8") as file:
             json.dump(self._spec, file)
@@ -254,14 +246,3 @@ def _accept_master(console: socket.socket) -> list[int]:
     with connection:
         _, masters = recv_message(connection)
     return masters
-
-
-def _read_inside(root_fd: int, path: str) -> bytes:
-    """Read a file of the image, which may be anything, without leaving the root."""
-    try:
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
-        with Held(syscalls, open_path(syscalls, root_fd, path, flags=flags)) as fd:
-            found = os.fstat(fd)
-            return os.read(fd, _USER_FILE_BYTES) if stat.S_ISREG(found.st_mode) else b""
-    except OSError:
-        return b""

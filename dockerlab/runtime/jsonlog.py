@@ -14,7 +14,7 @@ import json
 import time
 from json.encoder import encode_basestring
 
-from dockerlab.runtime.loglines import STDERR, STDOUT, LineCutter
+from dockerlab.runtime.loglines import STDERR, STDOUT, LineLog
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _STREAM_NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 _NANO = 1_000_000_000
 
 
-class JsonFileLog:
+class JsonFileLog(LineLog):
     """Writes output as json-file entries.
 
     Parameters
@@ -38,33 +38,19 @@ class JsonFileLog:
     """
 
     def __init__(self, file: LogFile, attributes: dict[str, str] | None = None) -> None:
-        self._file = file
-        self._lines = LineCutter()
+        super().__init__(file)
         compact = json.dumps(attributes, separators=(",", ":")) if attributes else ""
         self._attributes = f',"attrs":{compact}' if compact else ""
 
-    def write(self, stream: int, data: bytes) -> None:
-        """Take output of `stream`; what is not yet a line waits for its end."""
-        if parts := self._lines.take(stream, data):
-            self._append(stream, parts)
-
-    def close(self) -> None:
-        """Write what waits for the end of its line, and close."""
-        for stream, rest in self._lines.rest():
-            self._append(stream, [rest])
-        self._file.close()
-
-    def _append(self, stream: int, parts: list[bytes]) -> None:
+    def _entries(self, stream: int, parts: list[bytes]) -> list[bytes]:
         name = _STREAM_NAMES[stream]
         stamp = rfc3339_nano(time.time_ns())
         tail = f',"stream":"{name}"{self._attributes},"time":"{stamp}"}}\n'
         # The encoder's own function: json.dumps would make an encoder for each line.
-        self._file.write(
-            [
-                f'{{"log":{encode_basestring(part.decode("utf-8", "replace"))}{tail}'.encode()
-                for part in parts
-            ]
-        )
+        return [
+            f'{{"log":{encode_basestring(part.decode("utf-8", "replace"))}{tail}'.encode()
+            for part in parts
+        ]
 
 
 def rfc3339_nano(nanoseconds: int) -> str:

@@ -13,11 +13,7 @@ from __future__ import annotations
 import struct
 import time
 
-from dockerlab.runtime.loglines import LineCutter
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from dockerlab.runtime.logfile import LogFile
+from dockerlab.runtime.loglines import LineLog
 
 __all__ = ["HEAD", "LENGTH", "LocalLog"]
 
@@ -25,7 +21,7 @@ LENGTH = struct.Struct(">L")
 HEAD = struct.Struct(">QB")
 
 
-class LocalLog:
+class LocalLog(LineLog):
     """Writes output as entries of the binary format.
 
     Parameters
@@ -34,25 +30,10 @@ class LocalLog:
         Owned and closed here.
     """
 
-    def __init__(self, file: LogFile) -> None:
-        self._file = file
-        self._lines = LineCutter()
-
-    def write(self, stream: int, data: bytes) -> None:
-        """Take output of `stream`; what is not yet a line waits for its end."""
-        if parts := self._lines.take(stream, data):
-            self._append(stream, parts)
-
-    def close(self) -> None:
-        """Write what waits for the end of its line, and close."""
-        for stream, rest in self._lines.rest():
-            self._append(stream, [rest])
-        self._file.close()
-
-    def _append(self, stream: int, parts: list[bytes]) -> None:
+    def _entries(self, stream: int, parts: list[bytes]) -> list[bytes]:
         head = HEAD.pack(time.time_ns(), stream)
         entries = []
         for part in parts:
             length = LENGTH.pack(len(head) + len(part))
             entries.append(b"".join((length, head, part, length)))
-        self._file.write(entries)
+        return entries

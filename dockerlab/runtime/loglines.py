@@ -7,7 +7,11 @@ for a program that never ends its line.
 
 from __future__ import annotations
 
-__all__ = ["STDERR", "STDOUT", "LineCutter"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dockerlab.runtime.logfile import LogFile
+
+__all__ = ["STDERR", "STDOUT", "LineCutter", "LineLog"]
 
 STDOUT = 1
 STDERR = 2
@@ -57,3 +61,32 @@ def _parts(line: bytes) -> list[bytes]:
         parts.pop()
         parts[-1] += b"\n"
     return parts
+
+
+class LineLog:
+    """A log of whole lines; how an entry looks is its kinds'.
+
+    Parameters
+    ----------
+    file : LogFile
+        Owned and closed here.
+    """
+
+    def __init__(self, file: LogFile) -> None:
+        self._file = file
+        self._lines = LineCutter()
+
+    def write(self, stream: int, data: bytes) -> None:
+        """Take output of `stream`; what is not yet a line waits for its end."""
+        if parts := self._lines.take(stream, data):
+            self._file.write(self._entries(stream, parts))
+
+    def close(self) -> None:
+        """Write what waits for the end of its line, and close."""
+        for stream, rest in self._lines.rest():
+            self._file.write(self._entries(stream, [rest]))
+        self._file.close()
+
+    def _entries(self, stream: int, parts: list[bytes]) -> list[bytes]:
+        """Return the entries of lines, as bytes of the file."""
+        raise NotImplementedError
