@@ -294,7 +294,8 @@ step mount_unknown $once --mount type=nothing,target=/x busybox true
 step add_host $once --add-host near:1.2.3.4 busybox grep near /etc/hosts
 step dns $once --dns 9.9.9.9 --dns-search x.y --dns-option ndots:2 busybox cat /etc/resolv.conf
 quiet $run --name files -v mine:/data -v "$results/host:/h:ro" busybox sh -c 'mkdir -p /d/e; echo one >/d/f; ln -s /d /way; ln -s /nowhere /lost; rm /bin/ls; chmod 711 /root'
-step mounts_shown docker inspect -f '{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.Driver}} {{.Mode}} {{.RW}} {{.Propagation}};{{end}}' files
+# In dockerd their order is another one each time.
+shell mounts_shown "docker inspect -f '{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.Driver}} {{.Mode}} {{.RW}} {{.Propagation}}{{println}}{{end}}' files | sort"
 step volumes_from $once --volumes-from files:ro busybox sh -c 'cat /data/file; touch /data/no'
 step volumes_from_missing docker create --network none --volumes-from nothing busybox true
 step changes sh -c 'docker diff files | sort'

@@ -357,7 +357,8 @@ def test_a_program_ends_when_proot_is_killed(client: docker.DockerClient, accoun
     container = client.containers.run("busybox", ["sleep", "100"], detach=True)
     [proot] = _processes(account, "proot")
     os.kill(proot, 9)
-    assert container.wait()["StatusCode"] == 137
+    # By SIGKILL, or by the system call of its own that nobody translates any more.
+    assert container.wait()["StatusCode"] in (137, 139)
     container.remove()
 
 

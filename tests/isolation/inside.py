@@ -77,6 +77,8 @@ LIMITS = ("CORE", "FSIZE", "MEMLOCK", "NOFILE", "NPROC", "STACK")
 
 Facts = dict[str, str]
 
+_LIBC_SIGNALS = 0b11 << 31
+
 
 def outcome(action: Callable[[], object]) -> str:
     """Return ``yes``, or the name of the kernel's reason."""
@@ -129,7 +131,8 @@ def privileges() -> Facts:
     names = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
     facts = {name: own[name] for name in names}
     facts["Seccomp_filters"] = own.get("Seccomp_filters", "")
-    facts["ignored signals"] = own["SigIgn"]
+    # 32 and 33 are glibc's own, which a child of its posix_spawn(3), as dockerd may be, ignores.
+    facts["ignored signals"] = f"{int(own['SigIgn'], 16) & ~_LIBC_SIGNALS:016x}"
     facts["blocked signals"] = own["SigBlk"]
     facts["groups"] = own["Groups"]
     facts["umask"] = own["Umask"]

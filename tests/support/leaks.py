@@ -112,7 +112,7 @@ def take_footprint(
         files=sorted(
             str(path)
             for folder in folders
-            for path in folder.rglob("*")
+            for path in _below(folder)
             if not path.name.startswith("engine.sqlite-")
         ),
     )
@@ -155,3 +155,9 @@ def _mount_table(pid: int) -> list[str]:
     lines = Path(f"/proc/{pid}/mountinfo").read_text(encoding="utf-8").splitlines()
     ours = (line for line in lines if "/dl-" in line or "dockerlab" in line)
     return [f"{pid} {line.split()[4]}" for line in ours]
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield what is in a folder at any depth, while others may be deleting there."""
+    for inner, folders, files in os.walk(folder):
+        yield from (Path(inner, name) for name in (*folders, *files))
