@@ -68,7 +68,8 @@ def copy_out(session: Session, container: str, path: str, destination: Path) -> 
             if fetched.is_dir() and not fetched.is_symlink() and path.endswith("/."):
                 _merge(fetched, target)
                 return target
-            target = target / (PurePosixPath(path).name or top)
+            name = PurePosixPath(path).name
+            target = target / (top if name in ("", "..") else name)
         elif str(destination).endswith("/") and not fetched.is_dir():
             raise NotFound(f'there is no folder "{destination}"', "make it first")
         _merge(fetched, target)

@@ -18,6 +18,7 @@ from dockerlab.errors import InvalidArgument, NotFound
 __all__ = ["unpack"]
 
 _PERMISSIONS = 0o777
+_OWNER = 0o700
 
 
 def unpack(pieces: Iterable[bytes], folder: Path) -> str:
@@ -50,7 +51,6 @@ class _Unpacking:
         self.top = ""
         self._folder = folder
         self._links: dict[Path, str] = {}
-        self._modes: dict[Path, int] = {}
 
     def take(self, member: tarfile.TarInfo, archive: tarfile.TarFile) -> None:
         """Write one file or folder, or note a link."""
@@ -64,7 +64,8 @@ class _Unpacking:
             self._links[path] = member.linkname
         elif member.isdir():
             path.mkdir(exist_ok=True)
-            self._modes[path] = member.mode & _PERMISSIONS
+            # Open to its owner, who has to move it yet, and may want to remove it.
+            path.chmod(member.mode & _PERMISSIONS | _OWNER)
         elif member.isreg():
             with path.open("xb") as file:
                 content: Any = archive.extractfile(member)
@@ -81,12 +82,10 @@ class _Unpacking:
             os.link(source, path)
 
     def finish(self) -> None:
-        """Make the links, then close the folders that are closed to their owner, from below."""
+        """Make the links."""
         for path, target in self._links.items():
             if not os.path.lexists(path):
                 path.symlink_to(target)
-        for path in sorted(self._modes, reverse=True):
-            path.chmod(self._modes[path])
 
 
 def _parts(name: str) -> tuple[str, ...]:

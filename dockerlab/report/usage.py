@@ -44,7 +44,7 @@ def usage_table(before: Sequence[Json], after: Sequence[Json]) -> Table:
     cpu = [_cpu_percent(*pair) for pair in zip(before, after, strict=True)]
     table = Table(
         {
-            "container_id": pd.array([each["id"] for each in after], dtype="string"),
+            "container_id": pd.array([_id(each) for each in after], dtype="string"),
             "name": pd.array([each["name"].lstrip("/") for each in after], dtype="string"),
             "cpu_percent": pd.array(cpu, dtype="Float64"),
             "memory_bytes": _integers(memory),
@@ -67,8 +67,12 @@ def process_table(found: Json) -> Table:
 
     Columns are those of ps(1) in small letters; numbers are ``Int64``, CPU times timedeltas.
     """
-    titles = [str(title).lower() for title in found["Titles"]]
-    rows = found["Processes"] or []
+    # Podman gives whole lines where the ps of the image answers (seen with 4.3.1).
+    titles = " ".join(found["Titles"]).lower().split()
+    rows = [
+        " ".join(row).split(maxsplit=len(titles) - 1) if len(row) < len(titles) else row
+        for row in found["Processes"] or []
+    ]
     table = Table(
         {
             _NAMES.get(title, title): _column(title, [row[n] for row in rows])
@@ -93,6 +97,11 @@ def _duration(text: str) -> timedelta:
         (int(part or 0) for part in match.groups()) if match else [0] * 4
     )
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _id(sample: Json) -> str:
+    # Podman writes it otherwise (seen with 4.3.1).
+    return str(sample.get("id") or sample["Id"])
 
 
 def _integers(values: Iterable[int | None]) -> Any:
