@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dockerlab.api.opening import Engine, opened
-from dockerlab.client.copying import copy_in, copy_out, save_export, split_place
 from dockerlab.client.refusals import engine_errors
 from dockerlab.errors import InvalidArgument
 
@@ -47,6 +46,9 @@ def cp(source: str, destination: str, *, engine: Engine = "") -> Path | str:
     NotFound
         The source is not there.
     """
+    # Late: reading archives takes modules that no other verb needs.
+    from dockerlab.client.copying import copy_in, copy_out, split_place
+
     inside, outside = split_place(source), split_place(destination)
     if inside and outside:
         raise InvalidArgument(
@@ -67,5 +69,7 @@ def export(container: str, path: str | Path, *, engine: Engine = "") -> Path:
 
     Nothing is there under its name until it is whole.
     """
+    from dockerlab.client.copying import save_export
+
     with opened(engine) as session:
         return save_export(session, container, Path(path))
