@@ -79,7 +79,7 @@ FEATURES = (
     Feature("privileged", "all privileges of the engine", "--privileged"),
     Feature("seccomp", "a system call filter of one's own", "--security-opt seccomp=FILE"),
     Feature("privileges", "no new privileges", "--security-opt no-new-privileges", _RUNNING),
-    Feature("profiles", "profiles and labels", "--security-opt apparmor=, label=", _RUNNING, "mac"),
+    Feature("profiles", "profiles and labels", "--security-opt apparmor=, label=", needs="mac"),
     Feature("read_only", "a read-only root", "--read-only"),
     Feature("tmpfs", "folders in memory", "--tmpfs, --mount type=tmpfs"),
     Feature("shm", "shared memory of a size", "--shm-size"),

@@ -5,6 +5,7 @@ Each engine and its doctor are one user with the same things taken away.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -141,7 +142,7 @@ def look_at_terminal(client: Client) -> None:
 
 
 FILTER = json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []})
-DISKS = [{"Path": "/dev/vda", "Rate": 1 << 20}]
+RUNTIME = "runc" if shutil.which("runc", path="/usr/local/sbin:/usr/sbin:/usr/bin") else "crun"
 TRIED: dict[str, Try] = {
     "lives": living(rename_and_restart),
     "terminals": look_at_terminal,
@@ -165,7 +166,7 @@ TRIED: dict[str, Try] = {
     "privileged": ran(privileged=True),
     "seccomp": ran(security_opt=[f"seccomp={FILTER}"]),
     "privileges": ran(security_opt=["no-new-privileges"]),
-    "profiles": ran(security_opt=["label=disable"]),
+    "profiles": ran(security_opt=["apparmor=custom", "label=level:custom"]),
     "read_only": ran(read_only=True),
     "tmpfs": ran(tmpfs={"/memory": ""}),
     "shm": ran(shm_size="1m"),
@@ -188,7 +189,7 @@ TRIED: dict[str, Try] = {
     "cpu_shares": ran(cpu_shares=100),
     "cpuset": ran(cpuset_cpus="0"),
     "pids": ran(pids_limit=20),
-    "runtimes": ran(runtime="runc"),
+    "runtimes": ran(runtime=RUNTIME),
 }
 # A limit of disks needs one, which not every machine has; `test_resources.py` tries it.
 UNTRIED = {"blkio"}
