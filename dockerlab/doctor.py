@@ -9,14 +9,16 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dockerlab.config import load_settings, other_engine, process_environment
+from dockerlab.config import Settings, load_settings, other_engine, process_environment
 from dockerlab.errors import DockerlabError
+from dockerlab.runtime.features import Offer, offers
 from dockerlab.runtime.probes.asking import Ability, Host
+from dockerlab.runtime.probes.kernelfacts import KernelFacts, look
 from dockerlab.runtime.probes.registry import NETWORK_PROBE, PROBES, examine
-from dockerlab.runtime.tier import ONE_ID, ROOTLESS, TIERS, Tier, choose
+from dockerlab.runtime.tier import ONE_ID, ROOTFUL, ROOTLESS, TIERS, Tier, choose
 
 __all__ = ["apparmor_profile", "main", "remedy", "report", "to_text"]
 
@@ -66,7 +68,7 @@ _INSIDE = {
 _NAMESPACE_REMEDY = f"user namespaces, or root with CAP_SYS_ADMIN; {_CONTAINER}"
 
 
-def report(abilities: Sequence[Ability], host: Host) -> Json:
+def report(abilities: Sequence[Ability], host: Host, tier: Tier, facts: KernelFacts) -> Json:
     """Return all that is known of a host, in a form for JSON.
 
     Parameters
@@ -75,16 +77,20 @@ def report(abilities: Sequence[Ability], host: Host) -> Json:
         What `examine` gave.
     host : Host
         What was asked about.
+    tier : Tier
+        What `choose` gave.
+    facts : KernelFacts
+        What features need beside it.
 
     Returns
     -------
     dict
         ``tier`` (name, reason, gives), ``abilities`` (a list: ability, title, ok, reason,
-        errno, remedy, facts), ``host``, and ``apparmor_profile`` with ``apparmor_commands``, which
-        are '' and [] where AppArmor is not what is in the way.
+        errno, remedy, facts), ``features`` (a list: feature, title, options, ok, reason, remedy),
+        ``host``, and ``apparmor_profile`` with ``apparmor_commands``, which are '' and [] where
+        AppArmor is not what is in the way.
     """
     by_name = {ability.name: ability for ability in abilities}
-    tier = choose(by_name)
     is_restricted = bool(by_name["single_id"].facts.get("apparmor"))
     system = os.uname()
     return {
@@ -93,6 +99,7 @@ def report(abilities: Sequence[Ability], host: Host) -> Json:
             "gives": next(kind.gives for kind in TIERS if kind.name == tier.name),
         },
         "abilities": [_row(ability, by_name, tier) for ability in abilities],
+        "features": [_feature_row(offer) for offer in offers(tier, by_name, facts)],
         "host": {
             "kernel": system.release,
             "machine": system.machine,
@@ -114,6 +121,17 @@ def _row(ability: Ability, by_name: Mapping[str, Ability], tier: Tier) -> Json:
         "errno": ability.errno,
         "remedy": "" if ability.ok else remedy(ability.name, by_name, tier),
         "facts": ability.facts,
+    }
+
+
+def _feature_row(offer: Offer) -> Json:
+    return {
+        "feature": offer.feature.name,
+        "title": offer.feature.title,
+        "options": offer.feature.options,
+        "ok": offer.ok,
+        "reason": offer.reason,
+        "remedy": offer.remedy,
     }
 
 
@@ -269,13 +287,9 @@ def _apparmor_commands(python: str) -> list[str]:
 
 def to_text(found: Json) -> str:
     """Return a report as a terminal shows it: the table, then the tier."""
-    rows = found["abilities"]
-    width = max(len(row["title"]) for row in rows)
-    lines = []
-    for row in rows:
-        lines.append(f"{'✔' if row['ok'] else '✘'} {row['title']:<{width}}  {row['reason']}")
-        if row["remedy"]:
-            lines.append(f"  {'':<{width}}  → {row['remedy']}")
+    lines = _table((row["title"], row) for row in found["abilities"])
+    lines += ["", "what containers can be given:", ""]
+    lines += _table((f"{row['title']} ({row['options']})", row) for row in found["features"])
     tier = found["tier"]
     lines += [
         "",
@@ -294,6 +308,17 @@ def to_text(found: Json) -> str:
             *(f"  {command}" for command in found["apparmor_commands"]),
         ]
     return "\n".join(lines)
+
+
+def _table(rows: Iterable[tuple[str, Json]]) -> list[str]:
+    named = list(rows)
+    width = max(len(title) for title, _ in named)
+    lines = []
+    for title, row in named:
+        lines.append(f"{'✔' if row['ok'] else '✘'} {title:<{width}}  {row['reason']}")
+        if row["remedy"]:
+            lines.append(f"  {'':<{width}}  → {row['remedy']}")
+    return lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -316,20 +341,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(apparmor_profile(sys.executable), end="")
         return 0
     try:
-        host = _this_host(options.root)
+        settings = load_settings(process_environment(), root=options.root)
+        host = _this_host(settings)
     except DockerlabError as error:
         print(f"dockerlab: {error.message}", file=sys.stderr)
         return 1
-    found = report(examine(host, network=options.network), host)
+    abilities = examine(host, network=options.network)
+    by_name = {ability.name: ability for ability in abilities}
+    tier = choose(by_name)
+    facts = look(
+        by_name,
+        is_root=tier.name == ROOTFUL,
+        cgroup_parent=settings.cgroup_parent,
+        runtimes=settings.runtimes,
+    )
+    found = report(abilities, host, tier, facts)
     print(json.dumps(found, indent=2) if options.json else to_text(found))
     return 0
 
 
-def _this_host(root: str | None) -> Host:
+def _this_host(settings: Settings) -> Host:
     environ = process_environment()
     addresses = [other_engine(environ, name) for name in ("docker", "podman")]
     return Host(
-        data_root=str(load_settings(environ, root=root).data_root),
+        data_root=str(settings.data_root),
         python=sys.executable,
         path=environ.get("PATH", os.defpath),
         sockets=tuple(

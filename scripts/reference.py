@@ -19,7 +19,8 @@ END = "<!-- end of magics -->\n"
 def magics_table() -> str:
     """Return the table of magics, in Markdown."""
     rows = ["| Magic | What it does |", "|---|---|"]
-    rows += [f"| {_usage(command)} | {command.summary} |" for command in COMMANDS.values()]
+    for command in COMMANDS.values():
+        rows += [f"| {_usage(each)} | {each.summary} |" for each in command.parts or (command,)]
     return "\n".join(rows) + "\n"
 
 

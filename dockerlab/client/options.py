@@ -6,45 +6,116 @@ nothing.
 The fields are ContainerConfig's and HostConfig's of Engine API 1.44.
 """
 
+import difflib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, cast, get_args
 
+from dockerlab.client.grammar import (
+    pairs,
+    port_bindings,
+    port_names,
+    read_device,
+    read_number,
+    restart_policy,
+    security_options,
+    texts,
+    to_nanoseconds,
+    ulimit,
+)
+from dockerlab.client.mountgrammar import binds, read_mount, tmpfs, volume_places
 from dockerlab.client.request import PullPolicy, RunRequest
 from dockerlab.errors import InvalidArgument
 from dockerlab.units import parse_cpus, parse_size
 
-__all__ = ["RunOptions", "command_words", "make_request"]
+__all__ = ["RunOptions", "UpdateOptions", "command_words", "make_request", "update_body"]
+
+Texts = str | Sequence[str]
 
 
-class RunOptions(TypedDict, total=False):
+class UpdateOptions(TypedDict, total=False):
+    """What of a container can be changed: its limits, and its restart policy.
+
+    Sizes are bytes or a text such as ``64m``, `cpus` a number of processors; -1 lifts a limit of
+    processes or of swap.
+    """
+
+    memory: str | int
+    memory_swap: str | int
+    memory_reservation: str | int
+    cpus: str | float
+    cpu_shares: int | str
+    cpu_period: int | str
+    cpu_quota: int | str
+    cpuset_cpus: str
+    cpuset_mems: str
+    pids_limit: int | str
+    blkio_weight: int | str
+    restart: str
+
+
+class RunOptions(UpdateOptions, total=False):
     """How a container is run; what is left out is the image's or the engine's choice.
 
-    ``memory`` is bytes or a text such as ``64m``; ``cpus`` a number of processors; ``env`` a
-    mapping or ``NAME=VALUE`` texts; ``input`` is the program's standard input; ``pull`` is
-    ``missing``, ``always`` or ``never``.
+    The names are those of the flags with ``_`` for ``-``, and the values their texts. ``env``,
+    ``sysctl``, ``log_opt`` and ``labels`` may be mappings or ``NAME=VALUE`` texts, lists may be one
+    text; ``input`` is the program's standard input; ``pull`` is ``missing``, ``always`` or
+    ``never``.
     """
 
     name: str
     hostname: str
-    labels: Mapping[str, str]
-    env: Mapping[str, str] | Sequence[str]
+    domainname: str
+    labels: Mapping[str, str] | Texts
+    env: Mapping[str, str] | Texts
     workdir: str
     user: str
     entrypoint: str
-    memory: str | int
-    cpus: str | float
-    pids_limit: int
-    network: str
-    cap_add: Sequence[str]
-    cap_drop: Sequence[str]
-    read_only: bool
+    stop_signal: str
+    stop_timeout: int | str
     rm: bool
     detach: bool
     interactive: bool
     input: str | bytes | None
     pull: str
     platform: str
+    network: str
+    publish: Texts
+    add_host: Texts
+    dns: Texts
+    volume: Texts
+    mount: Texts
+    tmpfs: Texts
+    volumes_from: Texts
+    read_only: bool
+    init: bool
+    privileged: bool
+    cap_add: Texts
+    cap_drop: Texts
+    security_opt: Texts
+    group_add: Texts
+    device: Texts
+    device_cgroup_rule: Texts
+    ulimit: Texts
+    sysctl: Mapping[str, str] | Texts
+    pid: str
+    ipc: str
+    uts: str
+    userns: str
+    cgroupns: str
+    runtime: str
+    shm_size: str | int
+    memory_swappiness: int | str
+    oom_kill_disable: bool
+    oom_score_adj: int | str
+    log_driver: str
+    log_opt: Mapping[str, str] | Texts
+    health_cmd: str
+    health_interval: str | float
+    health_timeout: str | float
+    health_start_period: str | float
+    health_retries: int | str
+    no_healthcheck: bool
 
 
 def command_words(command: str | Sequence[str]) -> tuple[str, ...]:
@@ -85,12 +156,7 @@ def make_request(image: str, command: Sequence[str], options: RunOptions) -> Run
     InvalidArgument
         A value cannot be right, or options contradict each other.
     """
-    unknown = sorted(set(options) - set(RunOptions.__annotations__))
-    if unknown:
-        raise InvalidArgument(
-            f'no such option of a run: "{unknown[0]}"',
-            f"known options: {', '.join(sorted(RunOptions.__annotations__))}",
-        )
+    _refuse_unknown("a run", options, RunOptions)
     policy = options.get("pull") or "missing"
     if policy not in get_args(PullPolicy):
         raise InvalidArgument(f'invalid value "{policy}" for pull: missing, always or never')
@@ -113,37 +179,158 @@ def make_request(image: str, command: Sequence[str], options: RunOptions) -> Run
     )
 
 
+def update_body(options: UpdateOptions) -> dict[str, Any]:
+    """Return the body of ``POST /containers/{id}/update``.
+
+    Raises
+    ------
+    InvalidArgument
+        A value cannot be right, or there is none.
+    """
+    _refuse_unknown("an update", options, UpdateOptions)
+    body = _fields(_UPDATED, options)
+    if not body:
+        raise InvalidArgument("there is nothing to change", "give a limit, or a restart policy")
+    return body
+
+
+def _refuse_unknown(
+    what: str, options: Mapping[str, Any], kind: type[UpdateOptions] | type[RunOptions]
+) -> None:
+    known = kind.__annotations__
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known options: {', '.join(sorted(known))}"
+        raise InvalidArgument(f'no such option of {what}: "{unknown[0]}"', hint)
+
+
+def _size(value: str | int) -> int:
+    # -1 is no limit, of memory with swap.
+    return -1 if str(value) == "-1" else parse_size(str(value))
+
+
+def _number(flag: str) -> Callable[[Any], int]:
+    return lambda value: read_number(flag, value)
+
+
+def _cpus(value: str | float) -> int:
+    return parse_cpus(str(value))
+
+
+def _devices(value: Texts) -> list[dict[str, Any]]:
+    return [read_device(text) for text in texts(value)]
+
+
+def _environment(variables: Mapping[str, str] | Texts) -> list[str]:
+    if isinstance(variables, Mapping):
+        return [f"{name}={value}" for name, value in variables.items()]
+    return texts(variables)
+
+
+# Option -> field, and how its value is read.
+_Table = Mapping[str, tuple[str, Callable[[Any], Any]]]
+_UPDATED: _Table = {
+    "memory": ("Memory", _size),
+    "memory_swap": ("MemorySwap", _size),
+    "memory_reservation": ("MemoryReservation", _size),
+    "cpus": ("NanoCpus", _cpus),
+    "cpu_shares": ("CpuShares", _number("cpu-shares")),
+    "cpu_period": ("CpuPeriod", _number("cpu-period")),
+    "cpu_quota": ("CpuQuota", _number("cpu-quota")),
+    "cpuset_cpus": ("CpusetCpus", str),
+    "cpuset_mems": ("CpusetMems", str),
+    "pids_limit": ("PidsLimit", _number("pids-limit")),
+    "blkio_weight": ("BlkioWeight", _number("blkio-weight")),
+    "restart": ("RestartPolicy", restart_policy),
+}
+_HOST: _Table = {
+    **_UPDATED,
+    "rm": ("AutoRemove", bool),
+    "network": ("NetworkMode", str),
+    "publish": ("PortBindings", lambda value: port_bindings(texts(value))),
+    "add_host": ("ExtraHosts", texts),
+    "dns": ("Dns", texts),
+    "volume": ("Binds", lambda value: binds(texts(value))),
+    "mount": ("Mounts", lambda value: [read_mount(text) for text in texts(value)]),
+    "tmpfs": ("Tmpfs", lambda value: tmpfs(texts(value))),
+    "volumes_from": ("VolumesFrom", texts),
+    "read_only": ("ReadonlyRootfs", bool),
+    "init": ("Init", bool),
+    "privileged": ("Privileged", bool),
+    "cap_add": ("CapAdd", texts),
+    "cap_drop": ("CapDrop", texts),
+    "group_add": ("GroupAdd", texts),
+    "device": ("Devices", _devices),
+    "device_cgroup_rule": ("DeviceCgroupRules", texts),
+    "ulimit": ("Ulimits", lambda value: [ulimit(text) for text in texts(value)]),
+    "sysctl": ("Sysctls", pairs),
+    "pid": ("PidMode", str),
+    "ipc": ("IpcMode", str),
+    "uts": ("UTSMode", str),
+    "userns": ("UsernsMode", str),
+    "cgroupns": ("CgroupnsMode", str),
+    "runtime": ("Runtime", str),
+    "shm_size": ("ShmSize", _size),
+    "memory_swappiness": ("MemorySwappiness", _number("memory-swappiness")),
+    "oom_kill_disable": ("OomKillDisable", bool),
+    "oom_score_adj": ("OomScoreAdj", _number("oom-score-adj")),
+}
+_CONFIG: _Table = {
+    "hostname": ("Hostname", str),
+    "domainname": ("Domainname", str),
+    "user": ("User", str),
+    "workdir": ("WorkingDir", str),
+    "env": ("Env", _environment),
+    "labels": ("Labels", pairs),
+    "entrypoint": ("Entrypoint", lambda value: [value]),
+    "stop_signal": ("StopSignal", str),
+    "stop_timeout": ("StopTimeout", _number("stop-timeout")),
+    "volume": ("Volumes", lambda value: volume_places(texts(value))),
+    "publish": ("ExposedPorts", lambda value: port_names(texts(value))),
+}
+_HEALTH: _Table = {
+    "health_interval": ("Interval", to_nanoseconds),
+    "health_timeout": ("Timeout", to_nanoseconds),
+    "health_start_period": ("StartPeriod", to_nanoseconds),
+    "health_retries": ("Retries", _number("health-retries")),
+}
+_ZERO_SAYS = ("memory_swappiness", "stop_timeout")
+
+
+def _fields(table: _Table, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of what was said; a zero says nothing but for some."""
+    found = {}
+    for option, (field, read) in table.items():
+        value = options.get(option)
+        if value is None or value is False or value in ("", (), [], {}):
+            continue
+        read_value = read(value)
+        if read_value or option in _ZERO_SAYS:
+            found[field] = read_value
+    return found
+
+
 def _config(options: RunOptions) -> dict[str, Any]:
-    entrypoint = options.get("entrypoint")
-    fields = {
-        "Hostname": options.get("hostname"),
-        "User": options.get("user"),
-        "WorkingDir": options.get("workdir"),
-        "Env": _environment(options.get("env") or ()),
-        "Labels": dict(options.get("labels") or {}),
-        "Entrypoint": [entrypoint] if entrypoint else [],
-    }
-    return {name: value for name, value in fields.items() if value}
+    fields = _fields(_CONFIG, options)
+    if check := _health(options):
+        fields["Healthcheck"] = check
+    return fields
 
 
 def _host_config(options: RunOptions) -> dict[str, Any]:
-    memory, cpus = options.get("memory"), options.get("cpus")
-    fields = {
-        "AutoRemove": options.get("rm"),
-        "NetworkMode": options.get("network"),
-        "Memory": parse_size(str(memory)) if memory else 0,
-        "NanoCpus": parse_cpus(str(cpus)) if cpus else 0,
-        "PidsLimit": options.get("pids_limit", 0),
-        "CapAdd": list(options.get("cap_add") or ()),
-        "CapDrop": list(options.get("cap_drop") or ()),
-        "ReadonlyRootfs": options.get("read_only"),
-    }
-    return {name: value for name, value in fields.items() if value}
+    fields = _fields(_HOST, options) | security_options(options.get("security_opt"))
+    driver, log_options = options.get("log_driver"), pairs(options.get("log_opt"))
+    if driver or log_options:
+        fields["LogConfig"] = {"Type": driver or "", "Config": log_options}
+    return fields
 
 
-def _environment(variables: Mapping[str, str] | Sequence[str]) -> list[str]:
-    if isinstance(variables, Mapping):
-        return [f"{name}={value}" for name, value in variables.items()]
-    if isinstance(variables, str):
-        return [variables]
-    return list(variables)
+def _health(options: RunOptions) -> dict[str, Any]:
+    command = options.get("health_cmd")
+    timing = _fields(_HEALTH, options)
+    if options.get("no_healthcheck"):
+        if command or timing:
+            raise InvalidArgument("--no-healthcheck conflicts with --health-* options")
+        return {"Test": ["NONE"]}
+    return {**({"Test": ["CMD-SHELL", command]} if command else {}), **timing}

@@ -70,6 +70,7 @@ class Execs:
         check_not_paused(container, name, "exec")
         if not config.argv:
             raise InvalidArgument("No exec command specified")
+        self._starter.launching.check_exec(config)
         self._forget_oldest(container.id)
         exec_id = secrets.token_hex(32)
         self._execs[exec_id] = Exec(id=exec_id, container_id=container.id, config=config)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from dockerlab.engine.container import Container, HostConfig
+from dockerlab.engine.exec import ExecConfig
 from dockerlab.engine.folders import ContainerFolder
 from dockerlab.engine.hostlimits import check_isolation
 from dockerlab.engine.mount import Mount
@@ -39,6 +40,10 @@ class Launching(Protocol):
 
     def check(self, container: Container, facts: HostFacts) -> None:
         """Refuse what this host cannot give to the container; raise Unsupported."""
+        ...
+
+    def check_exec(self, config: ExecConfig) -> None:
+        """Refuse what this host cannot give to another program in it; raise Unsupported."""
         ...
 
     async def prepare(
@@ -98,6 +103,9 @@ class Namespaced:
         """Refuse limits that nothing could enforce, and options that this host cannot give."""
         check_cgroup(container, facts)
         check_isolation(container, facts.mapping, has_cgroup=bool(facts.cgroup_parent))
+
+    def check_exec(self, config: ExecConfig) -> None:
+        """Do nothing: a program has what its container's namespaces give."""
 
     async def prepare(
         self, container: Container, folder: ContainerFolder, stopwatch: Stopwatch

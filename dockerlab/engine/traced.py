@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dockerlab.engine.container import Container, HostConfig
+from dockerlab.engine.exec import ExecConfig
 from dockerlab.engine.folders import ContainerFolder
 from dockerlab.engine.launching import HOST, settle_network
 from dockerlab.engine.mount import Mount
@@ -74,11 +75,19 @@ class Traced:
             An option that it cannot give; the message names tier and remedy.
         """
         for option in _lacking(container, facts):
-            raise Unsupported(
-                f'{option}: not in the tier "{PTRACE}", where programs run under PRoot without'
-                f" isolation and limits ({self._reason})",
-                "leave it out; `dockerlab doctor` says what would give this host a better tier",
-            )
+            raise self._refusal(option)
+
+    def check_exec(self, config: ExecConfig) -> None:
+        """Refuse privileges that no program has under PRoot."""
+        if config.privileged:
+            raise self._refusal("exec --privileged")
+
+    def _refusal(self, option: str) -> Unsupported:
+        return Unsupported(
+            f'{option}: not in the tier "{PTRACE}", where programs run under PRoot without'
+            f" isolation and limits ({self._reason})",
+            "leave it out; `dockerlab doctor` says what would give this host a better tier",
+        )
 
     async def prepare(
         self, container: Container, folder: ContainerFolder, stopwatch: Stopwatch
@@ -156,6 +165,7 @@ def _lacking(container: Container, facts: HostFacts) -> Iterator[str]:
         "--sysctl": isolation.sysctls,
         "--group-add": isolation.group_add,
         "--init": isolation.has_init,
+        "--runtime": host.runtime,
         "--hostname": container.config.hostname not in ("", facts.hostname),
         "a named volume": any(mount.kind == _VOLUME for mount in container.mounts),
         "--mount type=tmpfs": any(mount.kind == "tmpfs" for mount in container.mounts),

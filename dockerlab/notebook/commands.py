@@ -4,26 +4,53 @@ Nothing here acts. Groups of options that several commands share are tuples, so 
 the same everywhere. Words and letters are those of `docker <command> --help`.
 """
 
+from dockerlab.notebook.morecommands import (
+    CP,
+    DIFF,
+    EXPORT,
+    PAUSE,
+    RENAME,
+    RESTART,
+    STATS,
+    TOP,
+    UNPAUSE,
+    UPDATE,
+    VOLUME,
+    WAIT,
+)
 from dockerlab.notebook.options import Command, Option
+from dockerlab.notebook.runflags import RUN_FLAGS
 
 __all__ = [
     "COMMANDS",
     "COMPARE_RUNS",
+    "CP",
+    "DIFF",
     "DOCKER",
     "DOCTOR",
     "ENGINE",
+    "EXPORT",
     "HISTORY",
     "IMAGES",
     "INSPECT",
     "LOGIN",
     "LOGOUT",
     "LOGS",
+    "PAUSE",
     "PS",
     "PULL",
+    "RENAME",
+    "RESTART",
     "RM",
     "RMI",
     "RUN",
+    "STATS",
     "STOP",
+    "TOP",
+    "UNPAUSE",
+    "UPDATE",
+    "VOLUME",
+    "WAIT",
 ]
 
 _QUIET = Option(name="quiet", short="q", help="only ids")
@@ -33,35 +60,6 @@ _FILTER = Option(
 _NO_TRUNC = Option(name="no-trunc", help="accepted; tables keep whole ids and show twelve digits")
 _PLATFORM = Option(name="platform", metavar="OS/ARCH", help="platform of the image, if many")
 
-_IDENTITY = (
-    Option(name="name", metavar="NAME", help="name of the container"),
-    Option(name="hostname", short="h", metavar="NAME", help="host name inside"),
-    Option(name="label", short="l", metavar="KEY=VALUE", is_list=True, help="a label"),
-)
-_LIFE = (
-    Option(name="detach", short="d", help="do not wait for the end"),
-    Option(name="rm", help="remove the container when it ends"),
-    Option(name="interactive", short="i", help="keep standard input open"),
-    Option(name="pull", metavar="WHEN", help="always, missing (default) or never"),
-)
-_PROCESS = (
-    Option(name="env", short="e", metavar="NAME=VALUE", is_list=True, help="a variable"),
-    Option(name="workdir", short="w", metavar="DIR", help="working directory inside"),
-    Option(name="user", short="u", metavar="USER", help="user name or id, and :group"),
-    Option(name="entrypoint", metavar="PROGRAM", help="replace the image's entrypoint"),
-)
-_LIMITS = (
-    Option(name="memory", short="m", metavar="BYTES", help="memory limit, such as 64m"),
-    Option(name="cpus", metavar="NUMBER", help="processors, such as 0.5"),
-    Option(name="pids-limit", metavar="COUNT", help="processes at most; -1 for no limit"),
-)
-_ISOLATION = (
-    Option(name="network", metavar="NETWORK", help="none, host, or a network's name"),
-    Option(name="net", metavar="NETWORK", help="the same as --network"),
-    Option(name="cap-add", metavar="CAPABILITY", is_list=True, help="give a capability"),
-    Option(name="cap-drop", metavar="CAPABILITY", is_list=True, help="take a capability"),
-    Option(name="read-only", help="root file system read-only"),
-)
 _TERMINAL = "a cell has no terminal: leave -t out, and give input with %%run_container"
 _OTHER_ENGINE = "choose the engine with %engine NAME"
 
@@ -69,7 +67,7 @@ RUN = Command(
     name="run_container",
     summary="Run an image in a new container; as %%run_container, with the cell as its input.",
     operands="IMAGE [COMMAND] [ARG...]",
-    options=(*_LIFE, *_IDENTITY, *_PROCESS, *_LIMITS, *_ISOLATION, _PLATFORM),
+    options=RUN_FLAGS,
     least=1,
     ends_at_operand=True,
     completes="image",
@@ -195,9 +193,9 @@ RM = Command(
 
 INSPECT = Command(
     name="inspect",
-    summary="Show everything that the engine knows of containers or images.",
+    summary="Show everything that the engine knows of containers, images or volumes.",
     operands="NAME [NAME...]",
-    options=(Option(name="type", metavar="KIND", help="container or image; default: either"),),
+    options=(Option(name="type", metavar="KIND", help="container, image or volume; else any"),),
     least=1,
     completes="container",
     examples=("%inspect hello-world", "facts = %inspect --type image hello-world"),
@@ -305,7 +303,19 @@ COMMANDS = {
         PS,
         LOGS,
         STOP,
+        RESTART,
+        PAUSE,
+        UNPAUSE,
+        RENAME,
+        WAIT,
+        UPDATE,
         RM,
+        STATS,
+        TOP,
+        DIFF,
+        CP,
+        EXPORT,
+        VOLUME,
         INSPECT,
         ENGINE,
         DOCTOR,

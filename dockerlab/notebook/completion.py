@@ -1,10 +1,10 @@
-"""What the Tab key offers in a magic's line: flags, images, containers, engines.
+"""What the Tab key offers in a magic's line: flags, images, containers, volumes, engines.
 
 Names come from an engine that runs; none is started for a Tab, and nothing is asked of a registry.
 IPython's matcher interface is that of `IPython.core.completer`, version 2.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dockerlab.errors import DockerlabError
@@ -53,6 +53,12 @@ class Completion:
         command, words = _read(line)
         if command is None:
             return []
+        if command.parts:
+            if len(words) == 1:
+                return sorted(each.word for each in command.parts if each.word.startswith(words[0]))
+            command, words = command.part(words[0]), words[1:]
+            if command is None:
+                return []
         *before, word = words
         previous = command.find(before[-1]) if before else None
         if previous is not None and previous.metavar:
@@ -80,7 +86,7 @@ class Completion:
 
         try:
             with engine_errors(session.address):
-                return _images(session) if completes == "image" else _containers(session)
+                return _LISTS[completes](session)
         except DockerlabError:
             # A Tab is no place for an error: the next magic will say it.
             return ()
@@ -151,3 +157,19 @@ def _containers(session: "Session") -> list[str]:
         for container in session.api.containers(all=True)
         for name in container.get("Names") or ()
     ]
+
+
+def _places(session: "Session") -> list[str]:
+    return [f"{name}:" for name in _containers(session)]
+
+
+def _volumes(session: "Session") -> list[str]:
+    return [str(volume["Name"]) for volume in session.api.volumes().get("Volumes") or ()]
+
+
+_LISTS: Mapping[Completes, Callable[["Session"], list[str]]] = {
+    "image": _images,
+    "container": _containers,
+    "place": _places,
+    "volume": _volumes,
+}

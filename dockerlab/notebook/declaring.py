@@ -5,14 +5,14 @@ A magic's code is loaded when it is first used, so that loading the extension co
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from IPython.core.magic import output_can_be_silenced
 
 from dockerlab.notebook.connection import Connection
-from dockerlab.notebook.options import Arguments, Command
+from dockerlab.notebook.options import Command, split_line
 from dockerlab.notebook.text import say
 
 __all__ = ["Lab", "declare", "perform"]
@@ -51,16 +51,21 @@ def declare(lab: Lab, command: Command, module: str) -> Callable[..., Any]:
     @output_can_be_silenced
     def magic(line: str, *cell: str) -> Any:
         """Parse the line and act; `%name?` shows the command's help in place of this."""
-        return perform(lab, command, module, command.parse(line), *cell)
+        return perform(lab, command, module, split_line(line), *cell)
 
     magic.__doc__ = command.help()
     magic.__name__ = command.name
     return magic
 
 
-def perform(lab: Lab, command: Command, module: str, arguments: Arguments, *cell: str) -> Any:
-    """Do what a parsed line asks for, or show the command's help; parameters as in `declare`."""
+def perform(lab: Lab, command: Command, module: str, words: Sequence[str], *cell: str) -> Any:
+    """Do what a line asks for, or show the command's help; parameters as in `declare`.
+
+    The function of a command with parts (`volume ls`) is that of the part: ``volume_ls``.
+    """
+    chosen, arguments = command.choose(words)
     if arguments.flag("help"):
-        say(command.help())
+        say(chosen.help())
         return None
-    return getattr(importlib.import_module(module), command.name)(lab, arguments, *cell)
+    act = getattr(importlib.import_module(module), chosen.name.replace(" ", "_"))
+    return act(lab, arguments, *cell)

@@ -28,6 +28,22 @@ MAGICS: dict[str, tuple[Command, ...]] = {
         commands.STOP,
         commands.RM,
     ),
+    "dockerlab.notebook.magics.lives": (
+        commands.RESTART,
+        commands.PAUSE,
+        commands.UNPAUSE,
+        commands.RENAME,
+        commands.WAIT,
+        commands.UPDATE,
+    ),
+    "dockerlab.notebook.magics.insides": (
+        commands.STATS,
+        commands.TOP,
+        commands.DIFF,
+        commands.CP,
+        commands.EXPORT,
+    ),
+    "dockerlab.notebook.magics.volumes": (commands.VOLUME,),
     "dockerlab.notebook.magics.system": (
         commands.ENGINE,
         commands.DOCTOR,

@@ -15,14 +15,16 @@ from typing import Literal
 
 from dockerlab.errors import InvalidArgument
 
-__all__ = ["Arguments", "Command", "Option"]
+__all__ = ["Arguments", "Command", "Option", "split_line"]
 
 # What the Tab key offers for an operand or for a flag's value.
-Completes = Literal["", "image", "container", "engine"]
+# A "place" is a path here, or one in a container.
+Completes = Literal["", "image", "container", "volume", "place", "engine"]
 
 _TRUE = ("true", "1", "t")
 _FALSE = ("false", "0", "f")
 _HELP_WIDTH = 24
+_PART_WIDTH = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,10 @@ class Command:
         It has a cell form, too.
     refused : dict of str to str
         Flags of Docker's that this magic does not take, with the reason.
+    parts : tuple of Command
+        Commands that the first operand chooses from (`volume ls`); it has no others then.
+    aliases : tuple of str
+        Other last words of a part's name.
     """
 
     name: str
@@ -137,10 +143,44 @@ class Command:
     completes: Completes = ""
     has_cell: bool = False
     refused: dict[str, str] = field(default_factory=dict)
+    parts: tuple["Command", ...] = ()
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def word(self) -> str:
+        """The last word of its name."""
+        return self.name.rpartition(" ")[2]
+
+    def part(self, word: str) -> "Command | None":
+        """Return the part that is called by this word."""
+        return next((part for part in self.parts if word in (part.word, *part.aliases)), None)
+
+    def choose(self, words: Sequence[str]) -> tuple["Command", Arguments]:
+        """Read a line that is words: return the command it is of, this or a part, and its values.
+
+        Raises
+        ------
+        InvalidArgument
+            As in `parse`; or there is no such part.
+        """
+        arguments = self.parse_words(words)
+        if not self.parts or not arguments.operands:
+            return self, arguments
+        word, *rest = arguments.operands
+        part = self.part(word)
+        if part is None:
+            known = [part.word for part in self.parts]
+            near = difflib.get_close_matches(word, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"one of: {', '.join(known)}"
+            raise InvalidArgument(f"unknown command: {self.name} {word}", hint)
+        return part, part.parse_words(rest)
 
     def help(self) -> str:
         """Return the text that `%name?` and `%name --help` show."""
         lines = [self.summary, "", f"Usage: %{self.name} [OPTIONS] {self.operands}".rstrip()]
+        if self.parts:
+            lines += ["", "Commands", "--------"]
+            lines += [f"  {part.word:<{_PART_WIDTH}}  {part.summary}" for part in self.parts]
         if self.options:
             lines += ["", "Options", "-------", *(option.describe() for option in self.options)]
         lines += ["", "Examples", "--------", *(f"  {example}" for example in self.examples)]
@@ -166,12 +206,7 @@ class Command:
         >>> ps.parse("-a one two").operands
         ('one', 'two')
         """
-        try:
-            # IPython leaves the semicolon that silences a magic in the line.
-            words = shlex.split(line.rstrip().removesuffix(";"))
-        except ValueError as error:
-            raise InvalidArgument(f"cannot read the line: {str(error).lower()}") from None
-        return self.parse_words(words)
+        return self.parse_words(split_line(line))
 
     def parse_words(self, words: Sequence[str]) -> Arguments:
         """Read a line that is words already; the rest is as in `parse`."""
@@ -195,6 +230,15 @@ class Command:
         noun = "argument" if number == 1 else "arguments"
         usage = f"%{self.name} [OPTIONS] {self.operands}".rstrip()
         raise InvalidArgument(f"%{self.name} takes {wanted} {noun}", f"usage: {usage}")
+
+
+def split_line(line: str) -> list[str]:
+    """Return the words of a magic's line, or raise InvalidArgument for a quote that is open."""
+    try:
+        # IPython leaves the semicolon that silences a magic in the line.
+        return shlex.split(line.rstrip().removesuffix(";"))
+    except ValueError as error:
+        raise InvalidArgument(f"cannot read the line: {str(error).lower()}") from None
 
 
 class _Parser:

@@ -5,13 +5,15 @@ has, such as the variables of the kernel and the cell's body.
 """
 
 from collections.abc import Mapping
+from typing import Any, cast
 
 from dockerlab.client.options import RunOptions, make_request
 from dockerlab.client.request import RunRequest
 from dockerlab.errors import InvalidArgument
-from dockerlab.notebook.options import Arguments
+from dockerlab.notebook.commands import RUN
+from dockerlab.notebook.options import Arguments, Command, Option
 
-__all__ = ["run_request"]
+__all__ = ["options_of", "run_request"]
 
 
 def run_request(
@@ -44,29 +46,24 @@ def run_request(
         # A line has nothing to read: the program sees the end of its input at once, and no cell
         # waits for ever for a keyboard that it does not have.
         stdin = b""
-    options = RunOptions(
-        name=arguments.text("name"),
-        hostname=arguments.text("hostname"),
-        labels=_labels(arguments.texts("label")),
-        env=_environment(arguments.texts("env"), environ),
-        workdir=arguments.text("workdir"),
-        user=arguments.text("user"),
-        entrypoint=arguments.text("entrypoint"),
-        memory=arguments.text("memory"),
-        cpus=arguments.text("cpus"),
-        pids_limit=arguments.number("pids-limit", 0),
-        network=arguments.text("network") or arguments.text("net"),
-        cap_add=arguments.texts("cap-add"),
-        cap_drop=arguments.texts("cap-drop"),
-        read_only=arguments.flag("read-only"),
-        rm=arguments.flag("rm"),
-        detach=is_detached,
-        interactive=arguments.flag("interactive"),
-        input=stdin,
-        pull=arguments.text("pull"),
-        platform=arguments.text("platform"),
-    )
-    return make_request(image, command, options)
+    options = options_of(RUN, arguments)
+    options["env"] = _environment(arguments.texts("env"), environ)
+    options["labels"] = options.pop("label")
+    network = options.pop("net")
+    options["network"] = options["network"] or network
+    options["input"] = stdin
+    return make_request(image, command, cast("RunOptions", options))
+
+
+def options_of(command: Command, arguments: Arguments) -> dict[str, Any]:
+    """Return the values of every flag of a command, under its name with ``_`` for ``-``."""
+    return {option.name.replace("-", "_"): _value(option, arguments) for option in command.options}
+
+
+def _value(option: Option, arguments: Arguments) -> str | bool | tuple[str, ...]:
+    if option.is_list:
+        return arguments.texts(option.name)
+    return arguments.text(option.name) if option.metavar else arguments.flag(option.name)
 
 
 def _environment(texts: tuple[str, ...], environ: Mapping[str, str]) -> list[str]:
@@ -80,7 +77,3 @@ def _environment(texts: tuple[str, ...], environ: Mapping[str, str]) -> list[str
         elif name in environ:
             passed.append(f"{name}={environ[name]}")
     return passed
-
-
-def _labels(texts: tuple[str, ...]) -> dict[str, str]:
-    return {name: value for name, _, value in (text.partition("=") for text in texts)}

@@ -6,7 +6,7 @@ values in the table stay what they are.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -18,7 +18,7 @@ __all__ = ["heading", "shown", "title"]
 _SHORT_ID = 12
 # Longer words are cut for the eye; docker cuts commands at 20.
 _LONG = {"command": 32, "created_by": 48}
-_SUFFIXES = ("_bytes", "_at", "_s")
+_SUFFIXES = ("_bytes", "_at", "_s", "_percent")
 
 
 def heading(column: object) -> str:
@@ -72,6 +72,8 @@ def _writer(name: str, now: datetime) -> Callable[[Any], str]:
         return lambda moment: human_age(pd.Timestamp(moment).tz_convert(UTC).to_pydatetime(), now)
     if name.endswith("_s"):
         return lambda seconds: human_time(float(seconds))
+    if name.endswith("_percent"):
+        return lambda share: f"{float(share):.2f} %"
     if _is_id(name):
         return short_id
     return _plain
@@ -91,4 +93,6 @@ def _plain(value: object) -> str:
         return "✔" if value else "✘"
     if isinstance(value, float):
         return f"{value:.3g}"
+    if isinstance(value, timedelta):
+        return human_time(value.total_seconds())
     return str(value)

@@ -1,4 +1,4 @@
-"""The Docker API's lists as tables: images, containers, history.
+"""The Docker API's lists as tables: images, containers, history, volumes, changes, engines.
 
 The input is the JSON as any Docker-compatible engine sends it; the dtypes are set column by column,
 so that an empty list gives the same table without rows.
@@ -14,10 +14,19 @@ import pandas as pd
 from dockerlab.client.engines import EngineState
 from dockerlab.report.tables import Table
 
-__all__ = ["container_table", "engine_table", "history_table", "image_table"]
+__all__ = [
+    "change_table",
+    "container_table",
+    "engine_table",
+    "history_table",
+    "image_table",
+    "volume_table",
+]
 
 # The seven states of a container (Engine API 1.44, ContainerState.Status).
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
+# What `docker diff` calls C, A and D: the numbers of Engine API 1.44, ChangeType.
+CHANGES = ("changed", "added", "deleted")
 
 _EXIT_CODE = re.compile(r"Exited \((\d+)\)")
 _TIME = "datetime64[us, UTC]"
@@ -98,6 +107,46 @@ def history_table(lines: Iterable[Json]) -> Table:
     return _table(columns, "history")
 
 
+def volume_table(volumes: Iterable[Json], usage: Mapping[str, Json] | None = None) -> Table:
+    """Return one row for each volume.
+
+    Parameters
+    ----------
+    volumes : iterable of mapping
+        `GET /volumes`.
+    usage : mapping, optional
+        ``UsageData`` of `GET /system/df` by name; then there are columns for it.
+    """
+    rows = list(volumes)
+    drivers = [row["Driver"] for row in rows]
+    columns: dict[str, Any] = {
+        "name": pd.array([row["Name"] for row in rows], dtype="string"),
+        "driver": pd.Categorical(drivers, categories=sorted({"local", *drivers})),
+        "scope": pd.Categorical([row.get("Scope") for row in rows], categories=("local", "global")),
+        "created_at": pd.DatetimeIndex(
+            [row.get("CreatedAt") or pd.NaT for row in rows], dtype=_TIME
+        ),
+        "mountpoint": pd.array([row["Mountpoint"] for row in rows], dtype="string"),
+        "labels": pd.array([_labels(row.get("Labels") or {}) for row in rows], dtype="string"),
+    }
+    if usage is not None:
+        # -1 is what nobody has measured.
+        for column, field in (("size_bytes", "Size"), ("containers", "RefCount")):
+            values = [usage.get(row["Name"], {}).get(field, -1) for row in rows]
+            columns[column] = pd.array([n if n >= 0 else None for n in values], dtype="Int64")
+    return _table(columns, "volumes")
+
+
+def change_table(changes: Iterable[Json]) -> Table:
+    """Return one row for each file that a container has changed: `GET /containers/{id}/changes`."""
+    rows = list(changes)
+    columns: dict[str, Any] = {
+        "change": pd.Categorical([CHANGES[row["Kind"]] for row in rows], categories=CHANGES),
+        "path": pd.array([row["Path"] for row in rows], dtype="string"),
+    }
+    return _table(columns, "changes")
+
+
 def engine_table(states: Iterable[EngineState], *, in_use: str = "") -> Table:
     """Return one row for each engine that could be used.
 
@@ -156,6 +205,10 @@ def _image_rows(image: Json) -> list[dict[str, Any]]:
 
 def _known_id(text: str) -> str:
     return "<missing>" if text in {"", "<missing>"} else text
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" if value else name for name, value in labels.items())
 
 
 def _names(names: Iterable[str]) -> str:

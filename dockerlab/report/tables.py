@@ -40,7 +40,8 @@ class Table(pd.DataFrame):
     Notes
     -----
     Its `attrs` say how it is shown: `rows` is the word for what its rows are, `caption` a sentence
-    below it, and the columns named in `folded` are said once below it while they do not vary.
+    below it, the columns named in `folded` are said once below it while they do not vary, and with
+    `is_whole` no row is left out.
     """
 
     @property
@@ -63,6 +64,8 @@ class Table(pd.DataFrame):
     def _page(self) -> tuple[pd.DataFrame, str]:
         """Return what is shown as a table, and what is said below it."""
         limit = int(pd.get_option("display.max_rows") or len(self))
+        if self.attrs.get("is_whole"):
+            limit = len(self)
         plain = pd.DataFrame(self)
         if _is_named(plain.index):
             plain = plain.reset_index()

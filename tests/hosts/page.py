@@ -12,6 +12,16 @@ from tests.hosts.simulated import HOSTS
 
 __all__ = ["PAGE", "page", "this_machine"]
 
+# One host of each tier, and one whose cgroups are closed.
+_COMPARED = (
+    "root",
+    "read-only-cgroups",
+    "user",
+    "no-newuidmap",
+    "docker-proot",
+    "no-user-namespaces",
+)
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "hosts.md"
 
 _HEAD = """# What dockerlab finds on hosts that give less
@@ -42,12 +52,42 @@ def page(reports: Mapping[str, Report]) -> str:
         tier = reports[name]["tier"]
         rows.append(f"| [{host.title}](#{_anchor(host.title)}) | {tier['name']} | {_why(tier)} |")
     parts = [_HEAD, f"The machine: {this_machine()}.\n\n", "\n".join(rows), "\n"]
+    parts += [_matrix({name: reports[name] for name in _COMPARED})]
     parts += [_section(HOSTS[name].title, reports[name]) for name in HOSTS]
     return "".join(parts)
 
 
 def _why(tier: Mapping[str, str]) -> str:
     return "" if tier["name"] == "rootful" else _cell(tier["reason"])
+
+
+def _matrix(reports: Mapping[str, Report]) -> str:
+    """Return which features there are on which host; the reasons stand in the sections."""
+    titles = [f"[{HOSTS[name].title}](#{_anchor(HOSTS[name].title)})" for name in reports]
+    lines = ["", "## What containers can be given", ""]
+    lines += [f"| Feature | {' | '.join(titles)} |", f"|---{'|---' * len(titles)}|"]
+    for rows in zip(*(report["features"] for report in reports.values()), strict=True):
+        marks = " | ".join("✔" if row["ok"] else "✘" for row in rows)
+        lines.append(f"| {_feature(rows[0])} | {marks} |")
+    return "\n".join(lines) + "\n"
+
+
+def _feature(row: Mapping[str, str]) -> str:
+    return _cell(f"{row['title']}: `{row['options']}`")
+
+
+def _refused(report: Report) -> list[str]:
+    """Return the features that are not there, those with one reason together."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in report["features"]:
+        if not row["ok"]:
+            found.setdefault((row["reason"], row["remedy"]), []).append(f"`{row['options']}`")
+    if not found:
+        return ["", "Containers can be given every feature."]
+    lines = ["", "| Refused to containers | Reason | What would lift it |", "|---|---|---|"]
+    for (reason, remedy), options in found.items():
+        lines.append(f"| {_cell('; '.join(options))} | {_cell(reason)} | {_cell(remedy)} |")
+    return lines
 
 
 def _section(title: str, report: Report) -> str:
@@ -58,6 +98,7 @@ def _section(title: str, report: Report) -> str:
         mark = "✔" if row["ok"] else "✘"
         cells = (row["title"], mark, _cell(row["reason"]), _cell(row["remedy"]))
         lines.append(f"| {' | '.join(cells)} |")
+    lines += _refused(report)
     if report["apparmor_profile"]:
         lines += ["", "The profile that it prints:", "", "```", report["apparmor_profile"], "```"]
     return "\n".join(lines) + "\n"

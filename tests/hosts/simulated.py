@@ -107,7 +107,7 @@ HOSTS: dict[str, SimulatedHost | ContainedHost] = {
         user="1000",
     ),
     "docker-proot": ContainedHost(
-        title="The same, with PRoot",
+        title="A user in a container with Docker's defaults, and PRoot",
         tier="ptrace",
         lacks=("sys_admin", "user_namespace", "mount_namespace"),
         user="1000",

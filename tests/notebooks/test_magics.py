@@ -51,6 +51,8 @@ def test_the_doctor_s_table_is_a_frame_with_marks(kernel: Kernel) -> None:
     assert "✔" in cell.text
     assert sorted(cell.result) == ["text/html", "text/plain"]
     assert kernel.run("report.attrs['tier']").text == "'rootful'"
+    features = kernel.run("report[(report['kind'] == 'feature') & report['can']]").text
+    assert "pause, unpause" in features
 
 
 def test_output_arrives_while_the_program_runs(kernel: Kernel) -> None:

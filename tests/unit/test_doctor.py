@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dockerlab import doctor
 from dockerlab.runtime.probes.asking import Ability, Host
+from dockerlab.runtime.probes.kernelfacts import KernelFacts
 from dockerlab.runtime.probes.registry import PROBES
 from dockerlab.runtime.tier import choose
 
@@ -21,6 +23,10 @@ def abilities(**no: dict[str, object]) -> dict[str, Ability]:
         probe.name: Ability(probe.name, probe.name not in no, "why", "", no.get(probe.name, {}))
         for probe in PROBES
     }
+
+
+def reported(found: dict[str, Ability]) -> dict[str, Any]:
+    return doctor.report(list(found.values()), HOST, choose(found), KernelFacts())
 
 
 def told(name: str, **no: dict[str, object]) -> str:
@@ -54,14 +60,14 @@ def test_every_no_has_a_remedy(name: str) -> None:
 def test_apparmors_restriction_gets_the_profile_and_its_commands() -> None:
     found = abilities(sys_admin={}, single_id={"apparmor": True})
 
-    report = doctor.report(list(found.values()), HOST)
+    report = reported(found)
 
     assert report["apparmor_profile"] == doctor.apparmor_profile("/usr/bin/python3")
     assert "AppArmor" in next(
         row["remedy"] for row in report["abilities"] if row["ability"] == "single_id"
     )
     assert report["apparmor_profile"] in doctor.to_text(report)
-    assert doctor.report(list(abilities().values()), HOST)["apparmor_profile"] == ""
+    assert reported(abilities())["apparmor_profile"] == ""
 
 
 def test_the_profile_is_for_the_file_behind_the_link(tmp_path: Path) -> None:
@@ -76,7 +82,7 @@ def test_the_profile_is_for_the_file_behind_the_link(tmp_path: Path) -> None:
 
 
 def test_the_text_has_a_mark_a_reason_and_the_tier() -> None:
-    text = doctor.to_text(doctor.report(list(abilities(cgroups={}).values()), HOST))
+    text = doctor.to_text(reported(abilities(cgroups={})))
 
     assert any(line.startswith("✘ limits by cgroups") for line in text.splitlines())
     assert "tier:   rootful" in text.splitlines()

@@ -14,4 +14,4 @@ def docker(lab: Lab, arguments: Arguments) -> Any:
     """Return what the magic of the command returns."""
     command, words = read_line(arguments.operands)
     module = next(name for name, declared in MAGICS.items() if command in declared)
-    return perform(lab, command, module, command.parse_words(words))
+    return perform(lab, command, module, words)

@@ -14,7 +14,7 @@ from dockerlab.notebook.connection import Connection
 
 
 class Names:
-    """The two lists that completion asks an engine for."""
+    """The lists that completion asks an engine for."""
 
     def images(self) -> list[dict[str, Any]]:
         return [{"RepoTags": ["hello-world:latest", "busybox:1.36"]}, {"RepoTags": None}]
@@ -22,6 +22,9 @@ class Names:
     def containers(self, *, all: bool) -> list[dict[str, Any]]:  # noqa: A002
         assert all
         return [{"Names": ["/happy_hopper"]}, {"Names": ["/web"]}]
+
+    def volumes(self) -> dict[str, Any]:
+        return {"Volumes": [{"Name": "data"}, {"Name": "cache"}]}
 
     def close(self) -> None:
         """Nothing is open."""
@@ -50,14 +53,25 @@ def completion() -> Completion:
         ("%run_container --rm --name x bu", ["busybox:1.36"]),
         ("%run_container --name he", []),
         ("%run_container hello-world --n", []),
-        ("%run_container --me", ["--memory"]),
+        ("%run_container --mo", ["--mount"]),
         ("%%run_container -", None),
         ("%stop ", ["happy_hopper", "web"]),
         ("%rm web hap", ["happy_hopper"]),
         ("df = %images --d", ["--digests"]),
         ("%engine d", ["docker", "dockerlab"]),
         ("%compare_runs hello-world --s", ["--seed"]),
-        ("%docker run --me", ["--memory"]),
+        ("%update --res", ["--restart"]),
+        ("%pause w", ["web"]),
+        ("%run_container --volumes-from w", ["web"]),
+        ("%cp w", ["web:"]),
+        ("%volume ", ["create", "inspect", "ls", "prune", "rm"]),
+        ("%volume rm ", ["cache", "data"]),
+        ("%volume rm data c", ["cache"]),
+        ("%volume ls --s", ["--size"]),
+        ("%volume frobnicate ", []),
+        ("%docker volume rm d", ["data"]),
+        ("%docker container unp", []),
+        ("%docker run --mo", ["--mount"]),
         ("%docker container rm hap", ["happy_hopper"]),
         ("%docker image rm he", ["hello-world"]),
         ("%docker frobnicate he", []),
@@ -100,6 +114,6 @@ def test_ipython_puts_the_word_where_its_token_is(completion: Completion) -> Non
     try:
         assert typed("%run_container he") == ["%run_container hello-world"]
         assert typed("%run_container busybox:1") == ["%run_container busybox:1.36"]
-        assert typed("%run_container --mem") == ["%run_container --memory"]
+        assert typed("%run_container --mou") == ["%run_container --mount"]
     finally:
         completion.uninstall(shell)

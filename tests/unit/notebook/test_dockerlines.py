@@ -29,6 +29,10 @@ from dockerlab.notebook.extension import load_ipython_extension, unload_ipython_
         ("image pull x", "pull", "x"),
         ("image history x", "history", "x"),
         ("rmi -f x", "rmi", "-f x"),
+        ("container pause x", "pause", "x"),
+        ("update -m 1g x", "update", "-m 1g x"),
+        ("container cp x:/a b", "cp", "x:/a b"),
+        ("volume rm -f x", "volume", "rm -f x"),
     ],
 )
 def test_a_line_is_its_magics(line: str, magic: str, rest: str) -> None:
@@ -38,7 +42,7 @@ def test_a_line_is_its_magics(line: str, magic: str, rest: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["swarm init", "buildx build .", "search x", "volume ls", "system df"]
+    "line", ["swarm init", "buildx build .", "search x", "network ls", "system df"]
 )
 def test_what_docker_has_and_we_have_not_is_said(line: str) -> None:
     with pytest.raises(Unsupported, match="is not supported yet"):

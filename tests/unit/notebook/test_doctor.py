@@ -22,7 +22,7 @@ def test_a_profile_that_is_wanted_is_shown_with_its_commands(
         asked.append(arguments)
         tier = {"name": "look only", "reason": "r", "gives": "g"}
         commands = ["sudo apparmor_parser --replace x"] if profile else []
-        report = {"tier": tier, "abilities": [ROW], "apparmor_commands": commands}
+        report = {"tier": tier, "abilities": [ROW], "features": [], "apparmor_commands": commands}
         return {**report, "apparmor_profile": profile}
 
     # The host that wants one is simulated in tests/hosts; here is what the cell shows of it.
