@@ -49,6 +49,11 @@ class NetworkClient:
         self._lock = asyncio.Lock()
         self._number = 0
 
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether a service answers, as far as is known."""
+        return self._sock is not None
+
     async def connect(self) -> Hello:
         """Find the service, or start it.
 

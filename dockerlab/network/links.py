@@ -99,13 +99,9 @@ class Links:
                 _add_address(self._route, index, address)
             self._route.link("set", index=index, state=_UP)
 
-    def connect(
-        self, cable: Cable, bridge: str, namespace: int, *, mac: str = "", mtu: int = 0
-    ) -> None:
+    def connect(self, cable: Cable, bridge: str, namespace: int, *, mtu: int = 0) -> None:
         """Make a cable from a bridge into a namespace; only its outer end is up then."""
         peer: dict[str, Any] = {"ifname": cable.inner, "net_ns_fd": namespace}
-        if mac:
-            peer["address"] = mac
         settings: dict[str, Any] = {}
         if mtu:
             peer["mtu"] = settings["mtu"] = mtu
@@ -169,6 +165,7 @@ def configure(
     addresses: Iterable[Interface],
     gateways: Sequence[Address] = (),
     *,
+    mac: str = "",
     rename_from: str = "",
 ) -> None:
     """Give an interface of a namespace its addresses, set it up, and route over it.
@@ -185,6 +182,8 @@ def configure(
         index = link["index"]
         if rename_from:
             route.link("set", index=index, ifname=name)
+        if mac:
+            route.link("set", index=index, address=mac)
         for address in addresses:
             _add_address(route, index, address)
         route.link("set", index=index, state=_UP)

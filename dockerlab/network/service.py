@@ -206,7 +206,7 @@ class Service:
         namespace = namespaces.make()
         try:
             linking.set_loopback_up(namespace.number)
-            cable = self._lay_cable(network, namespace.number, _INTERFACE, "")
+            cable = self._lay_cable(network, namespace.number, _INTERFACE)
         except EngineFailure as error:
             namespace.close()
             sys.stderr.write(f"no namespace is prepared: {error}\n")
@@ -228,7 +228,7 @@ class Service:
         """Return a sandbox with its first endpoint where one was prepared, else an empty one."""
         first = plan.endpoints[0] if plan.endpoints else None
         for prepared in self._prepared:
-            if first and first.network == prepared.network and not first.mac:
+            if first and first.network == prepared.network:
                 self._prepared.remove(prepared)
                 sandbox = Sandbox(plan.id, prepared.namespace, upstreams=plan.upstreams)
                 self._finish(sandbox, first, prepared.cable)
@@ -241,13 +241,13 @@ class Service:
         if plan.network not in self._networks:
             raise NotFound(f"the network {plan.network} is not there")
         namespace = sandbox.namespace.number
-        cable = self._lay_cable(plan.network, namespace, plan.interface, plan.mac)
+        cable = self._lay_cable(plan.network, namespace, plan.interface)
         self._finish(sandbox, plan, cable)
 
-    def _lay_cable(self, network: str, namespace: int, interface: str, mac: str) -> Cable:
+    def _lay_cable(self, network: str, namespace: int, interface: str) -> Cable:
         cable = Cable(linking.cable_name(self._mark, secrets.token_hex(8)), interface)
         mtu = self._networks[network].mtu
-        self._links.connect(cable, self._bridge(network), namespace, mac=mac, mtu=mtu)
+        self._links.connect(cable, self._bridge(network), namespace, mtu=mtu)
         return cable
 
     def _finish(self, sandbox: Sandbox, plan: EndpointPlan, cable: Cable) -> None:
@@ -256,6 +256,7 @@ class Service:
             plan.interface,
             [ip_interface(text) for text in plan.addresses],
             [ip_address(text) for text in plan.gateways],
+            mac=plan.mac,
             rename_from=cable.inner if cable.inner != plan.interface else "",
         )
         self._register(sandbox, plan, cable)
