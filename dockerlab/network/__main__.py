@@ -7,9 +7,11 @@ network from here.
 
 import argparse
 import os
+import resource
 import select
 import signal
 import socket
+import traceback
 from pathlib import Path
 
 import msgspec
@@ -17,6 +19,7 @@ import msgspec
 from dockerlab.errors import DockerlabError, EngineFailure
 from dockerlab.kernel import constants, syscalls
 from dockerlab.kernel.fds import OwnedFd, recv_message, send_message
+from dockerlab.network.links import Links
 from dockerlab.network.messages import (
     Answer,
     EndpointPlan,
@@ -27,6 +30,7 @@ from dockerlab.network.messages import (
 )
 from dockerlab.network.outside import Outside
 from dockerlab.network.service import Service
+from dockerlab.network.uplink import Uplink, start_uplink
 
 _JOIN_TIMEOUT_S = 5.0
 
@@ -98,7 +102,9 @@ class Server:
         given: list[int] = []
         try:
             answer, given = self._do(request, owned)
-        except (DockerlabError, OSError, msgspec.DecodeError) as error:
+        except Exception as error:  # noqa: BLE001 - it must not end what other containers live on
+            if not isinstance(error, DockerlabError):
+                traceback.print_exc()
             answer = Answer(id=request.id, error=error_body(error))
         try:
             send_message(client, msgspec.json.encode(answer), given)
@@ -146,26 +152,39 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)  # The last container's end ends it, or SIGKILL.
     listener = socket.socket(fileno=options.listener)
     listener.set_inheritable(False)
+    _raise_limit()
     # Forked before there are threads, and before this process leaves the host's namespaces.
-    outside = Outside()
-    keeper = _enter(options.holder) if options.holder else None
+    outside = Outside(is_apart=options.holder is not None)
+    keeper, fds = _enter(options.holder) if options.holder else (None, [])
+    links = Links(options.mark)
+    uplink = start_uplink(outside, links, (fds[0], fds[1])) if fds else Uplink()
+    for fd in fds:
+        os.close(fd)
     try:
-        Server(Service(options.mark, outside), listener).run()
+        Server(Service(options.mark, outside, links, uplink), listener).run()
     finally:
         Path(listener.getsockname()).unlink(missing_ok=True)
         del keeper
 
 
-def _enter(holder: str) -> socket.socket:
-    """Enter the engine's user and network namespaces; the holder stays while the socket is open."""
+def _raise_limit() -> None:
+    """Have as many descriptors as the host allows: a connection to a published port takes two."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _enter(holder: str) -> tuple[socket.socket, list[int]]:
+    """Enter the engine's user and network namespaces; the holder stays while the socket is open.
+
+    Returns the socket, and descriptors of both.
+    """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     connection.settimeout(_JOIN_TIMEOUT_S)
     connection.connect(holder)
     _, fds = recv_message(connection)
     for fd, flag in zip(fds, (constants.CLONE_NEWUSER, constants.CLONE_NEWNET), strict=True):
         syscalls.setns(fd, flag)
-        os.close(fd)
-    return connection
+    return connection, fds
 
 
 if __name__ == "__main__":

@@ -1,34 +1,32 @@
 """The rules that keep networks apart and let them out: nftables, iptables, or none.
 
-What the rules are is one pure function for each tool (`nft_rules`, `iptables_rules`), whole each
-time and loaded at once, so nothing is ever half there. They live in a table, or in chains, of our
-own; what others have is not touched. Where there is no tool the kernel is not asked to route, so
-networks are apart all the same, and the world is out of reach: published ports need no firewall.
-nft(8), iptables-restore(8).
+nftables is spoken with the kernel itself, so no program has to be installed; iptables is the way
+where the kernel has only that. The rules lie in a table, or in chains, of our own, whole each time
+and loaded at once; what others have is not touched. Where there is neither, nothing is forwarded at
+all, so networks are apart all the same and the world is out of reach: published ports need none.
 """
 
 import shutil
-import subprocess
+import sys
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from dockerlab.errors import EngineFailure
-from dockerlab.network.pools import Subnet
+from dockerlab.network.iptables import SAMPLE, Iptables, Rule
+from dockerlab.network.nftables import (
+    ACCEPT,
+    DROP,
+    FORWARD,
+    MASQUERADE,
+    POSTROUTING,
+    Chain,
+    entering,
+    established,
+    from_subnet,
+    leaving,
+    replace_table,
+)
 
-__all__ = ["Firewall", "Rule", "choose_firewall", "iptables_rules", "nft_rules"]
-
-_TIMEOUT_S = 10.0
-_IPV4 = 4
-
-
-class Rule(NamedTuple):
-    """What one network wants."""
-
-    bridge: str
-    subnets: tuple[Subnet, ...]
-    is_internal: bool = False
-    is_masqueraded: bool = True
-    has_neighbours: bool = True  # its containers may talk to each other
+__all__ = ["Firewall", "Rule", "choose_firewall", "nft_chains"]
 
 
 class Firewall:
@@ -42,9 +40,9 @@ class Firewall:
         Why there is none.
     """
 
-    def __init__(self, mark: str, name: str, programs: Sequence[str] = (), lack: str = "") -> None:
-        self._mark = mark
-        self._programs = programs
+    def __init__(self, mark: str, name: str, iptables: Iptables | None, lack: str = "") -> None:
+        self._table = f"dockerlab-{mark}"
+        self._iptables = iptables
         self.name = name
         self.lack = lack
 
@@ -54,122 +52,63 @@ class Firewall:
         Raises
         ------
         EngineFailure
-            The tool refuses.
+            The kernel or the tool refuses.
         """
         if self.name == "nftables":
-            _feed([self._programs[0], "-f", "-"], nft_rules(self._mark, rules))
-        elif self.name == "iptables":
-            for version, program in zip((4, 6), self._programs, strict=False):
-                _feed([program, "--noflush"], iptables_rules(self._mark, rules, version))
+            try:
+                replace_table(self._table, nft_chains(rules))
+            except OSError as error:
+                raise EngineFailure(
+                    f"nftables refuses the rules of the networks: {error.strerror}"
+                ) from error
+        if self._iptables is None:
+            return
+        is_beside = self.name != "iptables"
+        try:
+            self._iptables.apply(rules if self.name else (), is_beside=is_beside)
+        except EngineFailure as error:
+            if not is_beside:
+                raise
+            sys.stderr.write(f"networks are not accepted by iptables too: {error.message}\n")
 
 
 def choose_firewall(mark: str, find: Callable[[str], str | None] = shutil.which) -> Firewall:
-    """Return the first tool that works here: nftables, then iptables, then none."""
-    lacks = []
-    nft = find("nft")
-    if nft:
-        lack = _refusal([nft, "list", "tables"])
-        if not lack:
-            return Firewall(mark, "nftables", (nft,))
-        lacks.append(lack)
-    programs = [p for name in ("iptables-restore", "ip6tables-restore") if (p := find(name))]
-    if programs:
-        lack = _refusal([programs[0], "--noflush", "--test"])
-        if not lack:
-            return Firewall(mark, "iptables", programs)
-        lacks.append(lack)
-    reason = "; ".join(lacks) or "neither nft nor iptables is installed"
-    return Firewall(mark, "", lack=reason)
+    """Return the first that works here: nftables, then iptables, then none."""
+    iptables = Iptables(mark, find)
+    installed = iptables if iptables.is_installed else None
+    nft_lack = _nft_refusal(mark)
+    if not nft_lack:
+        return Firewall(mark, "nftables", installed)
+    iptables_lack = iptables.refusal() if installed else "iptables is not installed"
+    if not iptables_lack:
+        return Firewall(mark, "iptables", installed)
+    return Firewall(mark, "", installed, f"{nft_lack}, and {iptables_lack}")
 
 
-def nft_rules(mark: str, rules: Sequence[Rule]) -> str:
-    """Return the whole of our table, which replaces the one that there is."""
-    table = f"inet dockerlab-{mark}"
+def nft_chains(rules: Sequence[Rule]) -> list[Chain]:
+    """Return the whole of our table; empty without rules."""
     forward, post = [], []
     for rule in rules:
-        bridge = f'"{rule.bridge}"'
-        among = "accept" if rule.has_neighbours else "drop"
-        forward.append(f"iifname {bridge} oifname {bridge} {among}")
+        inwards, outwards = entering(rule.bridge), leaving(rule.bridge)
+        forward.append(inwards + outwards + (ACCEPT if rule.has_neighbours else DROP))
         if rule.is_internal:
-            forward += [f"iifname {bridge} drop", f"oifname {bridge} drop"]
+            forward += [inwards + DROP, outwards + DROP]
         else:
-            forward += [
-                f"oifname {bridge} ct state established,related accept",
-                f"oifname {bridge} drop",
-            ]
+            forward += [outwards + established() + ACCEPT, outwards + DROP]
         if rule.is_masqueraded and not rule.is_internal:
-            for subnet in rule.subnets:
-                family = "ip" if subnet.version == _IPV4 else "ip6"
-                post.append(f"{family} saddr {subnet} oifname != {bridge} masquerade")
-    lines = [f"table {table}", f"delete table {table}"]
-    if rules:
-        lines += [
-            f"table {table} {{",
-            "chain forward { type filter hook forward priority 0; policy accept;",
-            *forward,
-            "}",
-            "chain postrouting { type nat hook postrouting priority 100; policy accept;",
-            *post,
-            "}",
-            "}",
-        ]
-    return "\n".join(lines) + "\n"
+            elsewhere = leaving(rule.bridge, but=True)
+            post += [from_subnet(s) + elsewhere + MASQUERADE for s in rule.subnets]
+    if not rules:
+        return []
+    return [Chain("forward", FORWARD, forward), Chain("postrouting", POSTROUTING, post)]
 
 
-def iptables_rules(mark: str, rules: Sequence[Rule], version: int) -> str:
-    """Return the input of iptables-restore: two chains of ours and the jumps to them.
-
-    Parameters
-    ----------
-    version : int
-        4 or 6, the version of IP.
-    """
-    forward, post = f"DOCKERLAB-{mark}-F", f"DOCKERLAB-{mark}-P"
-    filters, nat = [f"-F {forward}"], [f"-F {post}"]
-    for rule in rules:
-        bridge = rule.bridge
-        among = "ACCEPT" if rule.has_neighbours else "DROP"
-        filters.append(f"-A {forward} -i {bridge} -o {bridge} -j {among}")
-        if rule.is_internal:
-            filters += [f"-A {forward} -i {bridge} -j DROP", f"-A {forward} -o {bridge} -j DROP"]
-        else:
-            state = "-m conntrack --ctstate RELATED,ESTABLISHED"
-            filters += [
-                f"-A {forward} -o {bridge} {state} -j ACCEPT",
-                f"-A {forward} -o {bridge} -j DROP",
-                # A policy of the host's that drops what nobody accepts must not drop this.
-                f"-A {forward} -i {bridge} -j ACCEPT",
-            ]
-        if rule.is_masqueraded and not rule.is_internal:
-            nat += [
-                f"-A {post} -s {subnet} ! -o {bridge} -j MASQUERADE"
-                for subnet in rule.subnets
-                if subnet.version == version
-            ]
-    return "\n".join(
-        [
-            "*filter", f":{forward} - [0:0]", *filters, "COMMIT",
-            "*nat", f":{post} - [0:0]", *nat, "COMMIT", "",
-        ]
-    )  # fmt: skip
-
-
-def _refusal(command: Sequence[str]) -> str:
+def _nft_refusal(mark: str) -> str:
+    """Return why the kernel does not take rules as ours, found out by giving it some."""
+    table = f"dockerlab-{mark}-probe"
     try:
-        done = subprocess.run(
-            command, input="", capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    if done.returncode == 0:
-        return ""
-    return (done.stderr.strip().splitlines() or [f"{command[0]} fails"])[0]
-
-
-def _feed(command: Sequence[str], text: str) -> None:
-    done = subprocess.run(
-        command, input=text, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
-    )
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["it gives no reason"])[0]
-        raise EngineFailure(f'"{" ".join(command)}" refuses the rules of the networks: {reason}')
+        replace_table(table, nft_chains([SAMPLE]))
+        replace_table(table, [])
+    except OSError as error:
+        return f"nftables cannot be used ({error.strerror})"
+    return ""

@@ -8,7 +8,7 @@ One JSON object a datagram on a SEQPACKET socket, descriptors beside it (SCM_RIG
                                        <--    {"id", "result"}  [+ fds]
                                        <--    {"id", "error": {"kind", "message", "hint"}}
 
-    hello    what there is: version, firewall, lack, sandboxes
+    hello    what there is: version, firewall, uplink, what they lack, sandboxes
     sync     [NetworkPlan]: have just these networks
     open     SandboxPlan [+ namespace]: a namespace with its endpoints, names and ports;
              gives it back as a descriptor. With a namespace: it is there already, and what a
@@ -103,13 +103,25 @@ class SandboxPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service says of itself; `lack` is why it has no firewall."""
+    """What a service says of itself.
+
+    Parameters
+    ----------
+    lack : str
+        Why it has no firewall; then networks are apart, and nothing leads out of them.
+    uplink : str
+        What leads out of the engine's own network namespace, without root.
+    uplink_lack : str
+        Why nothing does, and what to install.
+    """
 
     version: int
     pid: int
     firewall: str
     lack: str
     sandboxes: tuple[str, ...]
+    uplink: str = ""
+    uplink_lack: str = ""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,37 +2,32 @@
 
 No firewall is needed: who connects to the listener is joined with a socket that was born in the
 namespace, so it works without root as well. One thread serves all ports of an engine; its loop
-moves descriptors, the bytes stay in the kernel (`splicing`). UDP has no connections: a client is
-remembered for as long as docker-proxy remembers it.
+moves descriptors, the bytes stay in the kernel (`splicing`). For UDP see `datagrams`.
 """
 
 import contextlib
-import os
 import select
 import socket
-import sys
-import threading
-import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
 from typing import NamedTuple
 
 from dockerlab.kernel.fds import OwnedFd
+from dockerlab.network.datagrams import DatagramPort
+from dockerlab.network.loop import Loop
 from dockerlab.network.namespaces import inside
-from dockerlab.network.splicing import Joint
+from dockerlab.network.splicing import Joint, Pipes
 
 __all__ = ["Ports", "Target"]
 
 _EDGE = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
-_DATAGRAM_BYTES = 65535
-# moby, UDPConnTrackTimeout.
-_CLIENT_IDLE_S = 90.0
-_CLIENTS = 1024
-_DATAGRAMS_PER_TURN = 64
-_CONNECTIONS = 8192
-
-Handler = Callable[[int], None]
+# Of one port: what one container's clients hold, others' have still to find.
+_CONNECTIONS = 4096
+_ACCEPTED_PER_TURN = 64
+# As Go's net package, which docker-proxy accepts with: a peer that vanished is noticed.
+_KEEPALIVE_S = 15
+_SCARCE = (EMFILE, ENFILE, ENOBUFS, ENOMEM)
 
 
 class Target(NamedTuple):
@@ -45,36 +40,21 @@ class Target(NamedTuple):
 
 @dataclass(slots=True)
 class _Port:
-    """One published port."""
+    """One published port of TCP."""
 
     listener: socket.socket
     target: Target
     joints: set[Joint] = field(default_factory=set)
-    clients: "OrderedDict[tuple[object, ...], _Client]" = field(default_factory=OrderedDict)
-
-
-@dataclass(slots=True)
-class _Client:
-    """A client of a UDP port: its own socket to the container, so that answers find the way."""
-
-    upstream: socket.socket
-    used_s: float
 
 
 class Ports:
     """All published ports of an engine, served by one thread."""
 
     def __init__(self) -> None:
-        self._epoll = select.epoll()
-        self._handlers: dict[int, Handler] = {}
-        self._ports: dict[str, list[_Port]] = {}
-        self._again: deque[Joint] = deque()
+        self._ports: dict[str, list[_Port | DatagramPort]] = {}
         self._owners: dict[Joint, _Port] = {}
-        self._commands: deque[Callable[[], None]] = deque()
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._watch(self._wake, select.EPOLLIN, self._run_commands)
-        self._thread = threading.Thread(target=self._run, name="ports", daemon=True)
-        self._thread.start()
+        self._pipes = Pipes()
+        self._loop = Loop("published ports", self._tick)
 
     def publish(self, owner: str, listener: socket.socket, target: Target) -> None:
         """Serve a port until its owner withdraws; the listener is bound, and owned from here.
@@ -85,101 +65,100 @@ class Ports:
             The container; it may have many ports.
         """
         listener.setblocking(False)  # noqa: FBT003
-        self._call(lambda: self._begin(owner, _Port(listener, target)))
+        self._loop.call(lambda: self._begin(owner, listener, target))
+
+    def aim(self, owner: str, targets: Sequence[Target]) -> None:
+        """Have new connections to the owner's ports, in the order of their publishing, go there."""
+
+        def change() -> None:
+            """Give each port its new target."""
+            for port, target in zip(self._ports.get(owner, ()), targets, strict=True):
+                port.target = target
+
+        self._loop.call(change)
 
     def withdraw(self, owner: str) -> None:
         """Close the ports of a container and their connections; returns when they are closed."""
-        done = threading.Event()
 
         def end() -> None:
-            """Close them, and tell."""
+            """Close each of them."""
             for port in self._ports.pop(owner, ()):
                 self._end(port)
-            done.set()
 
-        self._call(end)
-        done.wait()
+        self._loop.call_and_wait(end)
 
-    # ------------------------------------------------------------------ the thread and its loop
+    # ----------------------------------------------------------------------- in the loop's thread
 
-    def _call(self, command: Callable[[], None]) -> None:
-        self._commands.append(command)
-        os.eventfd_write(self._wake, 1)
+    def _begin(self, owner: str, listener: socket.socket, target: Target) -> None:
+        ports = self._ports.setdefault(owner, [])
+        if listener.type == socket.SOCK_DGRAM:
+            make = _maker(socket.SOCK_DGRAM)
+            ports.append(DatagramPort(self._loop, listener, target, make))
+            return
+        port = _Port(listener, target)
+        ports.append(port)
+        self._loop.watch(listener.fileno(), select.EPOLLIN, lambda _: self._accept(port))
 
-    def _run_commands(self, _events: int) -> None:
-        os.eventfd_read(self._wake)
-        while self._commands:
-            self._commands.popleft()()
-
-    def _run(self) -> None:
-        while True:
-            timeout_s = 0.0 if self._again else _CLIENT_IDLE_S
-            for fd, events in self._epoll.poll(timeout_s):
-                handler = self._handlers.get(fd)
-                if handler is not None:  # Else one before it in this round closed it.
-                    self._handle(handler, events)
-            for _ in range(len(self._again)):
-                joint = self._again.popleft()
-                if joint in self._owners:
-                    self._pump(joint)
-            self._forget_idle()
-
-    def _handle(self, handler: Handler, events: int) -> None:
-        try:
-            handler(events)
-        except OSError as error:
-            # One connection, or the lack of descriptors for it, must not end all others.
-            sys.stderr.write(f"published ports: {error}\n")
-
-    def _watch(self, fd: int, events: int, handler: Handler) -> None:
-        self._handlers[fd] = handler
-        self._epoll.register(fd, events)
-
-    def _unwatch(self, fd: int) -> None:
-        if self._handlers.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
-
-    # ------------------------------------------------------------------------------------ ports
-
-    def _begin(self, owner: str, port: _Port) -> None:
-        self._ports.setdefault(owner, []).append(port)
-        is_stream = port.listener.type == socket.SOCK_STREAM
-        handle = self._accept if is_stream else self._receive
-        self._watch(port.listener.fileno(), select.EPOLLIN, lambda _: handle(port))
-
-    def _end(self, port: _Port) -> None:
-        self._unwatch(port.listener.fileno())
+    def _end(self, port: "_Port | DatagramPort") -> None:
+        if isinstance(port, DatagramPort):
+            port.close()
+            return
+        self._loop.unwatch(port.listener.fileno())
         port.listener.close()
         for joint in list(port.joints):
             self._drop(joint, is_broken=True)
-        for client in port.clients.values():
-            self._unwatch(client.upstream.fileno())
-            client.upstream.close()
 
-    # -------------------------------------------------------------------------------------- TCP
+    def _tick(self) -> bool:
+        datagrams = [p for ports in self._ports.values() for p in ports if not isinstance(p, _Port)]
+        are_busy = [port.forget_idle() for port in datagrams]
+        return any(are_busy)
 
     def _accept(self, port: _Port) -> None:
+        """Accept who waits, and begin a connection into the container for each."""
+        clients: list[socket.socket] = []
         try:
-            client, _ = port.listener.accept()
+            while len(clients) < _ACCEPTED_PER_TURN:
+                clients.append(port.listener.accept()[0])
         except BlockingIOError:
-            return
-        if len(self._owners) >= _CONNECTIONS:
+            pass
+        except OSError as error:
+            if error.errno in _SCARCE:
+                # Who waits goes on waiting: asked at once again, the kernel would say the same.
+                self._loop.pause(port.listener.fileno(), select.EPOLLIN)
+            self._loop.complain(error)
+        free = max(_CONNECTIONS - len(port.joints), 0)
+        for client in clients[free:]:
             client.close()
-            return
-        client.setblocking(False)  # noqa: FBT003
+        for client, server in self._reach(port.target, clients[:free]):
+            joint = Joint(self._pipes, client, server)
+            port.joints.add(joint)
+            self._owners[joint] = port
+            self._loop.watch(server.fileno(), _EDGE, self._connection_handler(joint))
+
+    def _reach(
+        self, target: Target, clients: Iterable[socket.socket]
+    ) -> list[tuple[socket.socket, socket.socket]]:
+        """Begin to connect for each client; those for whom it cannot be are closed."""
+        pairs = []
+        waiting = list(clients)
         try:
-            server = _make_socket(port.target, socket.SOCK_STREAM)
-            with contextlib.suppress(BlockingIOError):
-                server.connect((port.target.address, port.target.port))
-            joint = Joint(client, server)
-        except OSError:
+            with inside(target.namespace.number):
+                while waiting:
+                    server = _make_socket(target, socket.SOCK_STREAM)
+                    pairs.append((waiting.pop(), server))
+                    with contextlib.suppress(BlockingIOError):
+                        server.connect((target.address, target.port))
+        except OSError as error:
+            self._loop.complain(error)
+        for client in waiting:
             client.close()
-            raise
-        for sock in (client, server):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        port.joints.add(joint)
-        self._owners[joint] = port
-        self._watch(server.fileno(), _EDGE, lambda events: self._connected(joint, events))
+        for pair in pairs:
+            for sock in pair:
+                _set_options(sock)
+        return pairs
+
+    def _connection_handler(self, joint: Joint) -> Callable[[int], None]:
+        return lambda events: self._connected(joint, events)
 
     def _connected(self, joint: Joint, events: int) -> None:
         """Join both ends once the container has accepted; refuse as it refuses."""
@@ -188,78 +167,60 @@ class Ports:
         if joint.server.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._drop(joint, is_broken=True)
             return
-        self._handlers[joint.server.fileno()] = lambda _: self._pump(joint)
-        self._watch(joint.client.fileno(), _EDGE, lambda _: self._pump(joint))
-        self._pump(joint)
+        self._loop.change_handler(joint.server.fileno(), lambda seen: self._pump(joint, seen))
+        self._loop.watch(joint.client.fileno(), _EDGE, lambda seen: self._pump(joint, seen))
+        self._pump(joint, events)
 
-    def _pump(self, joint: Joint) -> None:
+    def _pump(self, joint: Joint, events: int) -> None:
+        if joint not in self._owners:
+            return
         try:
-            if joint.pump():
-                self._again.append(joint)
+            has_more = joint.pump()
         except OSError:
             self._drop(joint, is_broken=True)
             return
         if joint.is_done:
             self._drop(joint)
+        elif events & select.EPOLLERR:
+            # A reset while the other side takes nothing: no splice would come to see it.
+            self._drop(joint, is_broken=True)
+        elif has_more:
+            self._loop.again(lambda: self._pump(joint, 0))
 
     def _drop(self, joint: Joint, *, is_broken: bool = False) -> None:
         port = self._owners.pop(joint, None)
         if port is None:
             return
         port.joints.discard(joint)
-        self._unwatch(joint.client.fileno())
-        self._unwatch(joint.server.fileno())
+        self._loop.unwatch(joint.client.fileno())
+        self._loop.unwatch(joint.server.fileno())
         joint.close(is_broken=is_broken)
 
-    # -------------------------------------------------------------------------------------- UDP
 
-    def _receive(self, port: _Port) -> None:
-        for _ in range(_DATAGRAMS_PER_TURN):
+def _set_options(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # Its end comes next.
+        sock.setblocking(False)  # noqa: FBT003
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
+            sock.setsockopt(socket.IPPROTO_TCP, option, _KEEPALIVE_S)
+
+
+def _maker(kind: socket.SocketKind) -> Callable[[Target], socket.socket]:
+    def make(target: Target) -> socket.socket:
+        """Return a socket that leads to the target."""
+        with inside(target.namespace.number):
+            sock = _make_socket(target, kind)
             try:
-                data, address = port.listener.recvfrom(_DATAGRAM_BYTES)
-            except BlockingIOError:
-                return
-            client = port.clients.get(address) or self._new_client(port, address)
-            client.used_s = time.monotonic()
-            port.clients.move_to_end(address)
-            with contextlib.suppress(OSError):  # Nobody listens there now: UDP loses it.
-                client.upstream.send(data)
+                sock.connect((target.address, target.port))
+            except OSError:
+                sock.close()
+                raise
+        return sock
 
-    def _new_client(self, port: _Port, address: tuple[object, ...]) -> _Client:
-        if len(port.clients) >= _CLIENTS:
-            self._forget(port, next(iter(port.clients)))
-        upstream = _make_socket(port.target, socket.SOCK_DGRAM)
-        upstream.connect((port.target.address, port.target.port))
-        client = port.clients[address] = _Client(upstream, time.monotonic())
-        self._watch(
-            upstream.fileno(), select.EPOLLIN, lambda _: self._answer(port, client, address)
-        )
-        return client
-
-    def _answer(self, port: _Port, client: _Client, address: tuple[object, ...]) -> None:
-        for _ in range(_DATAGRAMS_PER_TURN):
-            try:
-                data = client.upstream.recv(_DATAGRAM_BYTES)
-            except (BlockingIOError, ConnectionRefusedError):
-                return
-            client.used_s = time.monotonic()
-            port.listener.sendto(data, address)
-
-    def _forget_idle(self) -> None:
-        since_s = time.monotonic() - _CLIENT_IDLE_S
-        for ports in self._ports.values():
-            for port in ports:
-                idle = [at for at, client in port.clients.items() if client.used_s < since_s]
-                for address in idle:
-                    self._forget(port, address)
-
-    def _forget(self, port: _Port, address: tuple[object, ...]) -> None:
-        client = port.clients.pop(address)
-        self._unwatch(client.upstream.fileno())
-        client.upstream.close()
+    return make
 
 
 def _make_socket(target: Target, kind: socket.SocketKind) -> socket.socket:
     family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
-    with inside(target.namespace.number):
-        return socket.socket(family, kind | socket.SOCK_NONBLOCK)
+    return socket.socket(family, kind | socket.SOCK_NONBLOCK)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from dockerlab.kernel.fds import OwnedFd
 from dockerlab.network.links import Cable
-from dockerlab.network.messages import EndpointPlan
+from dockerlab.network.messages import EndpointPlan, PortPlan
 
 __all__ = ["Endpoint", "Prepared", "Sandbox"]
 
@@ -24,6 +24,7 @@ class Sandbox:
     id: str
     namespace: OwnedFd
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    ports: tuple[PortPlan, ...] = ()
     upstreams: tuple[str, ...] | None = None
     pidfd: OwnedFd | None = None
 

@@ -4,19 +4,18 @@ One thread makes links and answers requests; `ports` and `resolver` have threads
 that neither bytes nor names wait for the kernel to make a link. Read `Service.open`.
 """
 
-import contextlib
 import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address, ip_interface
-from pathlib import Path
 
 from dockerlab.errors import Conflict, EngineFailure, NotFound
 from dockerlab.kernel.fds import OwnedFd
 from dockerlab.network import links as linking
 from dockerlab.network import namespaces
 from dockerlab.network.firewall import Rule, choose_firewall
+from dockerlab.network.forwarding import allow_forwarding
 from dockerlab.network.links import Cable, Links
 from dockerlab.network.messages import (
     VERSION,
@@ -32,21 +31,26 @@ from dockerlab.network.pools import Address
 from dockerlab.network.ports import Ports, Target
 from dockerlab.network.resolver import Resolver
 from dockerlab.network.sandbox import Endpoint, Prepared, Sandbox
+from dockerlab.network.uplink import Uplink
 
 __all__ = ["Service"]
 
 # Namespaces that wait for a container, on the network that was used last.
 _PREPARED = 2
 _INTERFACE = "eth0"
+_IPV6 = 6
+# A port there leads to nobody (RFC 5737).
+_NOWHERE = ip_address("192.0.2.0")
 
 
 class Service:
     """Networks and sandboxes of the engine with this mark."""
 
-    def __init__(self, mark: str, outside: Outside) -> None:
+    def __init__(self, mark: str, outside: Outside, links: Links, uplink: Uplink) -> None:
         self._mark = mark
         self._outside = outside
-        self._links = Links(mark)
+        self._links = links
+        self._uplink = uplink
         self._firewall = choose_firewall(mark)
         self._names = Names()
         self._ports = Ports()
@@ -68,19 +72,24 @@ class Service:
             firewall=self._firewall.name,
             lack=self._firewall.lack,
             sandboxes=tuple(self._sandboxes),
+            uplink=self._uplink.name,
+            uplink_lack=self._uplink.lack,
         )
 
     # --------------------------------------------------------------------------------- networks
 
     def sync(self, plans: Sequence[NetworkPlan]) -> None:
-        """Have just these networks, and no link that none of them explains."""
+        """Have just these networks, and no bridge of this engine beside theirs.
+
+        Cables are left alone: they end with the namespace that they lead to, and one whose
+        namespace lives is a container's, which a new service has not been told of yet.
+        """
         networks = {plan.id: plan for plan in plans}
         wanted = {self._bridge(network_id) for network_id in networks}
-        used = {cable.outer for cable in self._cables()}
         self._networks = networks
         self._drop_prepared(lambda prepared: prepared.network not in networks)
         for name in self._links.owned():
-            if name not in wanted and name not in used:
+            if linking.is_bridge(name) and name not in wanted:
                 self._links.remove(name)
         for plan in plans:
             interfaces = [ip_interface(text) for text in plan.interfaces]
@@ -99,9 +108,11 @@ class Service:
             for plan in self._networks.values()
         ]
         self._firewall.apply(rules)
+        versions = {(r.bridge, subnet.version) for r in rules for subnet in r.subnets}
+        # Without rules that keep networks apart, nothing is routed between them.
+        self._links.shut_in(() if self._firewall.name else versions)
         if self._firewall.name and rules:
-            # Without rules that keep networks apart, nothing is routed between them.
-            _allow_forwarding(has_ipv6=any(s.version == 6 for r in rules for s in r.subnets))  # noqa: PLR2004
+            allow_forwarding(has_ipv6=any(version == _IPV6 for _, version in versions))
 
     # -------------------------------------------------------------------------------- sandboxes
 
@@ -128,6 +139,7 @@ class Service:
                 sandbox = self._begin(plan)
             else:
                 sandbox = Sandbox(plan.id, namespace, upstreams=plan.upstreams)
+            sandbox.ports = plan.ports
             self._sandboxes[plan.id] = sandbox
             for endpoint in plan.endpoints:
                 if namespace is not None:
@@ -170,7 +182,7 @@ class Service:
         if plan.network in sandbox.endpoints:
             raise Conflict(f"container {sandbox_id} is on that network already")
         self._join(sandbox, plan)
-        self._serve_names(sandbox)
+        self._follow(sandbox)
 
     def leave(self, sandbox_id: str, network: str) -> None:
         """Take a running container off a network."""
@@ -180,7 +192,7 @@ class Service:
             raise NotFound(f"container {sandbox_id} is not on that network")
         self._unregister(endpoint)
         self._links.remove(endpoint.cable.outer)
-        self._serve_names(sandbox)
+        self._follow(sandbox)
 
     def close(self, sandbox_id: str) -> None:
         """Take back all that a container's network was; one that is not open is fine.
@@ -207,7 +219,7 @@ class Service:
         try:
             linking.set_loopback_up(namespace.number)
             cable = self._lay_cable(network, namespace.number, _INTERFACE)
-        except EngineFailure as error:
+        except (EngineFailure, OSError) as error:
             namespace.close()
             sys.stderr.write(f"no namespace is prepared: {error}\n")
             return False
@@ -217,10 +229,12 @@ class Service:
     def end(self) -> None:
         """Remove every link and rule of this engine."""
         self._drop_prepared(lambda _: True)
-        for name in self._links.owned():
-            with contextlib.suppress(EngineFailure):
-                self._links.remove(name)
-        self._firewall.apply([])
+        self._networks = {}
+        for step in (self._apply_rules, self._links.remove_all):
+            try:
+                step()
+            except EngineFailure as error:
+                sys.stderr.write(f"networks are left behind: {error.message}\n")
 
     # ------------------------------------------------------------------- what they are made of
 
@@ -246,8 +260,11 @@ class Service:
 
     def _lay_cable(self, network: str, namespace: int, interface: str) -> Cable:
         cable = Cable(linking.cable_name(self._mark, secrets.token_hex(8)), interface)
-        mtu = self._networks[network].mtu
-        self._links.connect(cable, self._bridge(network), namespace, mtu=mtu)
+        plan = self._networks[network]
+        is_isolated = not plan.has_neighbours
+        self._links.connect(
+            cable, self._bridge(network), namespace, mtu=plan.mtu, is_isolated=is_isolated
+        )
         return cable
 
     def _finish(self, sandbox: Sandbox, plan: EndpointPlan, cable: Cable) -> None:
@@ -269,11 +286,19 @@ class Service:
         plan = endpoint.plan
         self._names.remove(plan.network, plan.names, _addresses(plan))
 
+    def _follow(self, sandbox: Sandbox) -> None:
+        """Have names and ports follow a change of a container's networks."""
+        self._serve_names(sandbox)
+        if sandbox.ports:
+            targets = [self._target(sandbox, port) for port in sandbox.ports]
+            self._ports.aim(sandbox.id, targets)
+
     def _serve_names(self, sandbox: Sandbox) -> None:
         if sandbox.upstreams is None:
             return
         networks = tuple(sandbox.endpoints)
-        is_shut_in = all(self._networks[network].is_internal for network in networks)
+        plans = [plan for network in networks if (plan := self._networks.get(network))]
+        is_shut_in = all(plan.is_internal for plan in plans)
         # What an internal network's container asks must not leave by way of the host either.
         upstreams = () if is_shut_in else sandbox.upstreams
         self._resolver.serve(sandbox.id, sandbox.namespace.number, networks, upstreams)
@@ -282,18 +307,13 @@ class Service:
         version = ip_address(port.address or "0.0.0.0").version  # noqa: S104 - a text, no socket
         found = [a for e in sandbox.endpoints.values() for a in _addresses(e.plan)]
         same = [address for address in found if address.version == version]
-        if not (same or found):
-            raise Conflict("a port cannot be published without a network to publish it from")
-        return Target(sandbox.namespace, str((same or found)[0]), port.port)
+        # A container that has left its last network listens on itself alone.
+        return Target(sandbox.namespace, str((same or found or [_NOWHERE])[0]), port.port)
 
     def _drop_prepared(self, is_unwanted: Callable[[Prepared], bool]) -> None:
         for prepared in [p for p in self._prepared if is_unwanted(p)]:
             self._prepared.remove(prepared)
             prepared.namespace.close()
-
-    def _cables(self) -> list[Cable]:
-        used = [e.cable for s in self._sandboxes.values() for e in s.endpoints.values()]
-        return [*used, *(prepared.cable for prepared in self._prepared)]
 
     def _bridge(self, network_id: str) -> str:
         return linking.bridge_name(self._mark, network_id)
@@ -306,14 +326,3 @@ class Service:
 
 def _addresses(plan: EndpointPlan) -> list[Address]:
     return [ip_interface(text).ip for text in plan.addresses]
-
-
-def _allow_forwarding(*, has_ipv6: bool) -> None:
-    paths = ["/proc/sys/net/ipv4/ip_forward"]
-    if has_ipv6:
-        paths.append("/proc/sys/net/ipv6/conf/all/forwarding")
-    for path in paths:
-        with contextlib.suppress(OSError):  # Read-only in many a container: then as it is.
-            file = Path(path)
-            if file.read_text(encoding="ascii").strip() == "0":
-                file.write_text("1", encoding="ascii")
