@@ -1,0 +1,102 @@
+"""The records of a network, and of a container's place on one.
+
+`daemon.shapes.network` translates between these records and the API's JSON.
+"""
+
+from datetime import datetime
+from typing import Literal, NewType
+
+import msgspec
+
+__all__ = [
+    "BRIDGE",
+    "HOST",
+    "NONE",
+    "Endpoint",
+    "EndpointSettings",
+    "IpamSubnet",
+    "Network",
+    "NetworkDriver",
+    "NetworkId",
+    "PortBinding",
+]
+
+NetworkId = NewType("NetworkId", str)
+NetworkDriver = Literal["bridge", "host", "null"]
+
+# The networks that every engine has; nobody can remove them.
+BRIDGE, HOST, NONE = "bridge", "host", "none"
+
+
+class IpamSubnet(msgspec.Struct, frozen=True, kw_only=True):
+    """A subnet of a network; addresses and subnets as texts (Engine API, IPAMConfig).
+
+    `reserved` are addresses that somebody outside has, by a name of theirs.
+    """
+
+    subnet: str
+    gateway: str = ""
+    ip_range: str = ""
+    reserved: dict[str, str] = {}
+
+
+class Network(msgspec.Struct, frozen=True, kw_only=True):
+    """One network."""
+
+    id: NetworkId
+    name: str
+    driver: NetworkDriver
+    created_at: datetime
+    subnets: tuple[IpamSubnet, ...] = ()
+    is_internal: bool = False
+    has_ipv6: bool = False
+    is_attachable: bool = False
+    options: dict[str, str] = {}
+    labels: dict[str, str] = {}
+
+    @property
+    def is_predefined(self) -> bool:
+        """Tell whether it is one of the three that are always there."""
+        return self.name in (BRIDGE, HOST, NONE)
+
+    @property
+    def has_names(self) -> bool:
+        """Tell whether its containers find each other by name: not so on the default bridge."""
+        return self.driver == "bridge" and not self.is_predefined
+
+
+class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client wants of a container's place on a network; '' leaves it to the engine.
+
+    `network` is the name or id that the client gave.
+    """
+
+    network: str
+    aliases: tuple[str, ...] = ()
+    ipv4: str = ""
+    ipv6: str = ""
+    mac: str = ""
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A running container's place on a network.
+
+    `interfaces` are written as ``address/prefix``, at most one for each version of IP.
+    """
+
+    id: str
+    network_id: NetworkId
+    interface: str
+    interfaces: tuple[str, ...]
+    gateways: tuple[str, ...]
+    mac: str
+    names: tuple[str, ...] = ()
+
+
+class PortBinding(msgspec.Struct, frozen=True, kw_only=True):
+    """A port of the container and the port of the host that leads to it; 0 is any free one."""
+
+    port: int
+    protocol: str
+    host_address: str = ""
+    host_port: int = 0
