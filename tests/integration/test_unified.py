@@ -3,18 +3,18 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 from docker.errors import APIError
 
+from dockerlab.oci.runtimespec import Resources
 from dockerlab.runtime.cgroups.folder import CgroupError
 from dockerlab.runtime.cgroups.v2 import V2Tree
 from tests.support.accounts import Account, unprivileged_account
 from tests.support.cgroups import UNIFIED, delegated, inside
-from tests.support.engine import EngineUnderTest
+from tests.support.engine import EngineUnderTest, wait_until
 from tests.support.registry import RunningRegistry
 
 pytestmark = [
@@ -61,7 +61,13 @@ def test_a_users_limits_bite_in_what_was_delegated(engine: EngineUnderTest, hand
         engine.start()
     client = engine.connect()
     show = "cd /sys/fs/cgroup; cat memory.max memory.swap.max pids.max cpu.max cpu.weight"
-    options = {"mem_limit": "32m", "pids_limit": 7, "nano_cpus": 500_000_000, "cpu_shares": 2048}
+    options: dict[str, Any] = {
+        "mem_limit": "32m",
+        "memswap_limit": "64m",
+        "pids_limit": 7,
+        "nano_cpus": 500_000_000,
+        "cpu_shares": 2048,
+    }
     output = _run(client, "sh", "-c", f"{show}; echo 1 >pids.max || cat /proc/1/cgroup", **options)
     limit = str(32 << 20)
     assert output.split() == [limit, limit, "7", "50000", "100000", "174", "0::/"]
@@ -82,7 +88,10 @@ def test_a_users_limits_bite_in_what_was_delegated(engine: EngineUnderTest, hand
 
     # The engine made room for its containers, and what they had is gone.
     folder = UNIFIED / handed.strip("/")
-    assert [path.name for path in folder.iterdir() if path.is_dir()] == [LEAF]
+    wait_until(
+        lambda: [path.name for path in folder.iterdir() if path.is_dir()] == [LEAF],
+        "the cgroups of containers go",
+    )
     assert str(engine.pid) in (folder / LEAF / "cgroup.procs").read_text().split()
 
 
@@ -92,14 +101,15 @@ def test_a_killed_container_leaves_no_process_and_no_folder(
     with inside(handed):
         engine.start()
     client = engine.connect()
-    script = "sleep 100 & sleep 100"
+    script = "sleep 100 & sleep 100; true"
     container = client.containers.run("busybox", ["sh", "-c", script], pids_limit=9, detach=True)
     folder = UNIFIED / handed.strip("/") / str(container.id)
-    assert len((folder / "cgroup.procs").read_text().split()) >= 2
+    processes = folder / "cgroup.procs"
+    wait_until(lambda: len(processes.read_text().split()) == 3, "its shell and two sleeps run")
     container.kill()
     assert container.wait()["StatusCode"] == 137
     container.remove()
-    assert not folder.exists()
+    wait_until(lambda: not folder.exists(), "its cgroup goes")
 
 
 def test_an_engine_outside_of_what_was_delegated_says_so(engine: EngineUnderTest) -> None:
@@ -109,7 +119,8 @@ def test_an_engine_outside_of_what_was_delegated_says_so(engine: EngineUnderTest
 
 
 def test_a_controller_that_is_not_delegated_is_named(engine: EngineUnderTest, handed: str) -> None:
-    (UNIFIED / handed.strip("/")).parent.joinpath("cgroup.subtree_control").write_text("-memory")
+    above = (UNIFIED / handed.strip("/")).parent
+    (above / "cgroup.subtree_control").write_text("-memory", encoding="ascii")
     with inside(handed):
         engine.start()
     with pytest.raises(APIError, match='controller "memory" is not delegated'):
@@ -117,27 +128,33 @@ def test_a_controller_that_is_not_delegated_is_named(engine: EngineUnderTest, ha
     assert _run(engine.connect(), "cat", "/sys/fs/cgroup/pids.max", pids_limit=5) == "5\n"
 
 
-def test_root_makes_room_only_where_it_sits_itself() -> None:
+@pytest.mark.parametrize("resources", [{"pids": {"limit": 5}}, {"memory": {"limit": 32 << 20}}])
+def test_room_for_limits_is_made_where_we_sit_ourselves(resources: Resources) -> None:
     parent = f"/dockerlab-room-{os.getpid()}"
     tree = V2Tree(str(UNIFIED))
     tree.create(parent, {})
     try:
         with inside(parent):
-            tree.create(f"{parent}/box", {"pids": {"limit": 5}})
+            tree.create(f"{parent}/box", resources)
             assert tree.processes(f"{parent}/{LEAF}") == [os.getpid()]
-        tree.remove(f"{parent}/box")
-        other = Path(f"{UNIFIED}{parent}-other")
-        tree.create(f"{parent}-other", {})
-        with subprocess.Popen(["sleep", "60"]) as sleeping:
-            pid = sleeping.pid
-            tree.join(f"{parent}-other", pid)
-            with pytest.raises(CgroupError, match="cannot enable pids limits"):
-                tree.create(f"{parent}-other/box", {"pids": {"limit": 5}})
-            assert tree.processes(f"{parent}-other") == [pid]
-            sleeping.kill()
-        tree.remove(f"/{other.name}")
+            tree.join(f"{parent}/box", 0)
     finally:
         tree.remove(parent)
+
+
+def test_other_peoples_processes_are_left_where_they_are() -> None:
+    parent = f"/dockerlab-room-{os.getpid()}"
+    tree = V2Tree(str(UNIFIED))
+    tree.create(parent, {})
+    with subprocess.Popen(["sleep", "60"]) as sleeping:
+        try:
+            tree.join(parent, sleeping.pid)
+            with pytest.raises(CgroupError, match="has processes of its own"):
+                tree.create(f"{parent}/box", {"pids": {"limit": 5}})
+            assert tree.processes(parent) == [sleeping.pid]
+        finally:
+            sleeping.kill()
+    tree.remove(parent)
 
 
 def _run(client: docker.DockerClient, *command: str, **options: Any) -> str:

@@ -125,9 +125,10 @@ class Machine:
 
 def _plan(arguments: Sequence[str]) -> dict[str, object]:
     """Return what `guest` runs."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--timeout=0"]
     command += ["--junit-xml=/run/answers/results.xml", *arguments]
     environ = {
+        "DOCKERLAB_TEST_PATIENCE": "5",
         "CI": "true",  # whatever cannot run there is a failure
         "HOME": "/root",
         "LC_ALL": "C.UTF-8",

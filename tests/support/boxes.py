@@ -17,11 +17,12 @@ from typing import Any
 from dockerlab.engine import jobs
 from dockerlab.runtime import defaults, protocol, seccomp
 from dockerlab.runtime.launch import Zygote
+from tests.support.engine import PATIENCE
 from tests.support.images import find_static_busybox
 
 __all__ = ["Box", "Boxes", "running_zygote"]
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 20.0 * PATIENCE
 APPLETS = [
     "sh",
     "cat",

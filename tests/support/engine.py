@@ -23,10 +23,12 @@ from docker.errors import DockerException
 
 from tests.support.accounts import Account
 
-__all__ = ["EngineUnderTest", "find_holders", "recorded_events", "wait_until"]
+__all__ = ["PATIENCE", "EngineUnderTest", "find_holders", "recorded_events", "wait_until"]
 
-READY_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 20.0
+# Above 1 where every instruction is emulated.
+PATIENCE = float(os.environ.get("DOCKERLAB_TEST_PATIENCE", "1"))
+READY_TIMEOUT_S = 30.0 * PATIENCE
+STOP_TIMEOUT_S = 20.0 * PATIENCE
 
 
 class EngineUnderTest:
@@ -118,7 +120,7 @@ class EngineUnderTest:
 
     def connect(self, timeout_s: int = 60) -> docker.DockerClient:
         """Return a new client; `close` closes it."""
-        client = docker.DockerClient(base_url=self.address, timeout=timeout_s)
+        client = docker.DockerClient(base_url=self.address, timeout=timeout_s * int(PATIENCE))
         self._clients.append(client)
         return client
 
@@ -255,7 +257,7 @@ def find_holders(folders: Sequence[Path]) -> list[int]:
 
 def wait_until(condition: Callable[[], object], what: str, timeout_s: float = 20.0) -> None:
     """Poll until `condition` is true; raise TimeoutError naming `what`."""
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + timeout_s * PATIENCE
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {timeout_s:g} s: {what}")

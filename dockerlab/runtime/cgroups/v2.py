@@ -216,26 +216,34 @@ class V2Tree:
         counted = _COUNTING.intersection(offered)
         for part in path.strip("/").split("/"):
             enabled = folder.read(here, "cgroup.subtree_control").split()
-            for each in sorted(controllers.difference(enabled)):
-                self._enable_one(here, each)
+            wanted = sorted(controllers.difference(enabled))
+            if wanted:
+                self._make_room(here)
+            for each in wanted:
+                _enable_one(here, each)
             for each in sorted(counted - controllers - set(enabled)):
                 _enable_if_allowed(here, each)
             here = f"{here}/{part}"
             folder.make(here)
 
-    def _enable_one(self, here: str, controller: str) -> None:
-        value, purpose = f"+{controller}", f"enable {controller} limits"
-        try:
-            folder.write(here, "cgroup.subtree_control", value, purpose)
-        except CgroupError as error:
-            if error.errno in {errno.EACCES, errno.EPERM, errno.ENOENT}:
-                raise _not_delegated(controller, error.errno, here) from error
-            # EBUSY: a folder with processes of its own hands no controller down, unless it is the
-            # root. Those that were started with us were put where the delegation begins.
-            if error.errno != errno.EBUSY or not self._holds_us(here):
-                raise
-            _clear(here)
-            folder.write(here, "cgroup.subtree_control", value, purpose)
+    def _make_room(self, here: str) -> None:
+        """See that a folder has no process of its own, so that it can hand controllers down.
+
+        Memory and I/O would be refused there (EBUSY). With the others alone the folder would turn
+        into a "threaded domain", and the folders below it take no process (EOPNOTSUPP).
+        """
+        # The root of all is the exception, and has no such file.
+        if not os.path.exists(f"{here}/cgroup.type") or not folder.read(here, "cgroup.procs"):
+            return
+        # Those that were started with us were put where the delegation begins.
+        if not self._holds_us(here):
+            raise CgroupError(
+                errno.EBUSY,
+                "cannot limit below a cgroup that has processes of its own; move them into one"
+                " below it, or name another as cgroup_parent",
+                here,
+            )
+        _clear(here)
 
     def _holds_us(self, here: str) -> bool:
         """Tell whether the process that calls is in this very folder."""
@@ -255,6 +263,16 @@ def _clear(here: str) -> None:
             except CgroupError as error:
                 if error.errno != errno.ESRCH:
                     raise
+
+
+def _enable_one(here: str, controller: str) -> None:
+    value, purpose = f"+{controller}", f"enable {controller} limits"
+    try:
+        folder.write(here, "cgroup.subtree_control", value, purpose)
+    except CgroupError as error:
+        if error.errno in {errno.EACCES, errno.EPERM, errno.ENOENT}:
+            raise _not_delegated(controller, error.errno, here) from error
+        raise
 
 
 def _not_delegated(controller: str, number: int, here: str) -> CgroupError:
