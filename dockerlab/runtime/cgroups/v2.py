@@ -8,6 +8,7 @@ import errno
 import os
 
 from dockerlab.runtime.cgroups import blockio, devicefilter, folder
+from dockerlab.runtime.cgroups.delegation import delegate
 from dockerlab.runtime.cgroups.folder import CgroupError
 
 TYPE_CHECKING = False
@@ -18,16 +19,12 @@ __all__ = ["V2Tree", "cpu_weight", "swap_alone"]
 
 _NO_LIMIT = -1
 
-# Below a delegated folder: where its processes move, so that the folder can have limits below it.
-_LEAF = "dockerlab-engine"
 
 # The smallest and the largest of cpu.shares (v1), and the largest cpu.weight (v2).
 _SHARES_MIN = 2
 _SHARES_MAX = 262_144
 _WEIGHT_MAX = 10_000
 
-# What `stats` reads; the time of the CPU is counted without a controller.
-_COUNTING = frozenset({"io", "memory", "pids"})
 
 # The scheduler's own period, for a quota without one.
 _DEFAULT_PERIOD_US = 100_000
@@ -195,7 +192,7 @@ class V2Tree:
         settings = _settings(resources)
         block = resources.get("blockIO", {})
         controllers = {name.partition(".")[0] for name, _, _ in settings}
-        self._enable(controllers | ({"io"} if block else set()), path)
+        delegate(self._mount_point, path, controllers | ({"io"} if block else set()))
         folder.make(made)
         # The weights have different files, by the scheduler that there is.
         for name, value, purpose in [*settings, *blockio.v2_settings(made, block)]:
@@ -203,93 +200,6 @@ class V2Tree:
 
     def _folder(self, path: str) -> str:
         return f"{self._mount_point}/{path.strip('/')}"
-
-    def _enable(self, controllers: set[str], path: str) -> None:
-        """Make the folders above the container's and hand the controllers down to it.
-
-        A folder has a controller's files when its parent names it in cgroup.subtree_control.
-        """
-        here = self._mount_point
-        offered = set(folder.read(here, "cgroup.controllers").split())
-        if missing := controllers - offered:
-            raise _not_delegated(min(missing), errno.ENODEV, here)
-        counted = _COUNTING.intersection(offered)
-        for part in path.strip("/").split("/"):
-            enabled = folder.read(here, "cgroup.subtree_control").split()
-            wanted = sorted(controllers.difference(enabled))
-            if wanted:
-                self._make_room(here)
-            for each in wanted:
-                _enable_one(here, each)
-            for each in sorted(counted - controllers - set(enabled)):
-                _enable_if_allowed(here, each)
-            here = f"{here}/{part}"
-            folder.make(here)
-
-    def _make_room(self, here: str) -> None:
-        """See that a folder has no process of its own, so that it can hand controllers down.
-
-        Memory and I/O would be refused there (EBUSY). With the others alone the folder would turn
-        into a "threaded domain", and the folders below it take no process (EOPNOTSUPP).
-        """
-        # The root of all is the exception, and has no such file.
-        if not os.path.exists(f"{here}/cgroup.type") or not folder.read(here, "cgroup.procs"):
-            return
-        # Those that were started with us were put where the delegation begins.
-        if not self._holds_us(here):
-            raise CgroupError(
-                errno.EBUSY,
-                "cannot limit below a cgroup that has processes of its own; move them into one"
-                " below it, or name another as cgroup_parent",
-                here,
-            )
-        _clear(here)
-
-    def _holds_us(self, here: str) -> bool:
-        """Tell whether the process that calls is in this very folder."""
-        with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-            own = file.read().rstrip("\n").rpartition("0::")[2]
-        return self._folder(own).rstrip("/") == here.rstrip("/")
-
-
-def _clear(here: str) -> None:
-    """Move the processes of a folder into one below it, which stays as long as they do."""
-    leaf = f"{here}/{_LEAF}"
-    folder.make(leaf)
-    while inside := [pid for pid in folder.read(here, "cgroup.procs").split() if pid != "0"]:
-        for pid in inside:
-            try:
-                folder.write(leaf, "cgroup.procs", pid, "make room for limits")
-            except CgroupError as error:
-                if error.errno != errno.ESRCH:
-                    raise
-
-
-def _enable_one(here: str, controller: str) -> None:
-    value, purpose = f"+{controller}", f"enable {controller} limits"
-    try:
-        folder.write(here, "cgroup.subtree_control", value, purpose)
-    except CgroupError as error:
-        if error.errno in {errno.EACCES, errno.EPERM, errno.ENOENT}:
-            raise _not_delegated(controller, error.errno, here) from error
-        raise
-
-
-def _not_delegated(controller: str, number: int, here: str) -> CgroupError:
-    return CgroupError(
-        number,
-        f'the cgroup controller "{controller}" is not delegated to us, so its limit cannot be set;'
-        " leave the limit out, or have the service manager delegate it",
-        here,
-    )
-
-
-def _enable_if_allowed(here: str, controller: str) -> None:
-    """Have a controller count, for `docker stats`; nobody asked for a limit of it."""
-    try:
-        folder.write(here, "cgroup.subtree_control", f"+{controller}", "count")
-    except CgroupError:
-        return
 
 
 def _settings(resources: "Resources") -> list[tuple[str, str, str]]:
