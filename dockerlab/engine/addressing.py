@@ -27,7 +27,8 @@ def subnets_for(
     network_id: str,
     wanted: Sequence[IpamSubnet],
     pools: Iterable[Pool],
-    taken: Sequence[Subnet],
+    own: Sequence[Subnet],
+    routes: Sequence[Subnet],
     *,
     has_ipv6: bool,
 ) -> tuple[IpamSubnet, ...]:
@@ -37,8 +38,9 @@ def subnets_for(
     ----------
     wanted : sequence
         What the client asked for; parts of it may be empty.
-    taken : sequence
-        The subnets of other networks, and the destinations of the host's routes.
+    own, routes : sequence
+        The subnets of other networks, and the destinations of the host's routes, which a client
+        may choose all the same.
 
     Raises
     ------
@@ -47,11 +49,11 @@ def subnets_for(
     Conflict
         A subnet overlaps with one that is taken.
     """
-    made = [_checked(subnet, taken) for subnet in wanted if subnet.subnet]
+    made = [_checked(subnet, own) for subnet in wanted if subnet.subnet]
     versions = {ip_network(subnet.subnet).version for subnet in made}
     if _IPV4 not in versions:
         extra = next((subnet for subnet in wanted if not subnet.subnet), IpamSubnet(subnet=""))
-        chosen = choose_subnet(pools, taken)
+        chosen = choose_subnet(pools, [*own, *routes])
         made.insert(0, _completed(chosen, extra))
     if has_ipv6 and _IPV6 not in versions:
         made.append(_completed(local_subnet6(network_id), IpamSubnet(subnet="")))

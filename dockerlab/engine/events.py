@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from dockerlab.engine.container import Container
 from dockerlab.engine.database import Database
 from dockerlab.engine.event import Event
+from dockerlab.engine.network import Network
 
 __all__ = ["Events"]
 
@@ -56,6 +57,11 @@ class Events:
             **extra,
         }
         self.publish("container", action, container.id, attributes)
+
+    def of_network(self, network: Network, action: str, **extra: str) -> None:
+        """Publish an event of a network; `extra` is the ``container`` that it is about."""
+        attributes = {**extra, "name": network.name, "type": network.driver}
+        self.publish("network", action, network.id, attributes)
 
     def flush(self) -> None:
         """Write what was not written yet."""

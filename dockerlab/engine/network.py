@@ -8,6 +8,8 @@ from typing import Literal, NewType
 
 import msgspec
 
+from dockerlab.errors import InvalidArgument
+
 __all__ = [
     "BRIDGE",
     "HOST",
@@ -19,6 +21,8 @@ __all__ = [
     "NetworkDriver",
     "NetworkId",
     "PortBinding",
+    "asked_networks",
+    "check_settings",
 ]
 
 NetworkId = NewType("NetworkId", str)
@@ -68,7 +72,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
 class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a client wants of a container's place on a network; '' leaves it to the engine.
 
-    `network` is the name or id that the client gave.
+    `network` is a name, or the id that the client gave where there was no such network.
     """
 
     network: str
@@ -81,22 +85,60 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A running container's place on a network.
 
-    `interfaces` are written as ``address/prefix``, at most one for each version of IP.
+    `interfaces` are written as ``address/prefix``, at most one for each version of IP. On the
+    networks "host" and "none" there is neither an interface nor an address.
     """
 
     id: str
     network_id: NetworkId
-    interface: str
-    interfaces: tuple[str, ...]
-    gateways: tuple[str, ...]
-    mac: str
+    interface: str = ""
+    interfaces: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    mac: str = ""
     names: tuple[str, ...] = ()
 
 
 class PortBinding(msgspec.Struct, frozen=True, kw_only=True):
-    """A port of the container and the port of the host that leads to it; 0 is any free one."""
+    """A port of the container and the port of the host that leads to it; 0 is any free one.
+
+    With `last_host_port` it is any free one from `host_port` to that.
+    """
 
     port: int
     protocol: str
     host_address: str = ""
     host_port: int = 0
+    last_host_port: int = 0
+
+
+def asked_networks(mode: str, asked: tuple[EndpointSettings, ...]) -> tuple[EndpointSettings, ...]:
+    """Return the places that a container is to have at its start.
+
+    Parameters
+    ----------
+    mode : str
+        Its ``NetworkMode``: the network of a container that was taken off all of its own.
+    """
+    if mode.startswith("container:"):
+        return ()
+    return asked or (EndpointSettings(network=mode),)
+
+
+def check_settings(network: Network, settings: EndpointSettings) -> None:
+    """Refuse what a network cannot give to an endpoint; the words are Docker's.
+
+    Raises
+    ------
+    InvalidArgument
+        Names on a network without names, or an address where the subnet is the engine's choice.
+    """
+    if settings.aliases and not network.has_names:
+        raise InvalidArgument(
+            "network-scoped aliases are only supported for user-defined networks",
+            "make a network with docker network create, and run the container on that",
+        )
+    if (settings.ipv4 or settings.ipv6) and not network.has_names:
+        raise InvalidArgument(
+            "user specified IP address is supported on user defined networks only",
+            "make a network with docker network create --subnet, and run the container on that",
+        )

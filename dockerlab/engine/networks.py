@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_network
 
+import msgspec
+
 from dockerlab.engine import addressing
 from dockerlab.engine.database import Database
-from dockerlab.engine.events import Events
 from dockerlab.engine.filters import select_networks
 from dockerlab.engine.network import (
     BRIDGE,
@@ -23,6 +24,7 @@ from dockerlab.engine.network import (
     NetworkDriver,
     NetworkId,
 )
+from dockerlab.engine.networkplans import check_options
 from dockerlab.errors import Conflict, Forbidden, NotFound
 from dockerlab.network.pools import Pool, Subnet
 
@@ -47,12 +49,10 @@ class Networks:
     def __init__(
         self,
         database: Database,
-        events: Events,
         pools: Sequence[Pool],
         routes: Callable[[], Sequence[Subnet]],
     ) -> None:
         self._database = database
-        self._events = events
         self._pools = tuple(pools)
         self._routes = routes
         self._networks: dict[NetworkId, Network] = {}
@@ -64,6 +64,26 @@ class Networks:
         for name, driver in _PREDEFINED:
             if name not in names:
                 self._save(self._new(name, driver))
+
+    def avoid_collisions(self, is_used: Callable[[Network], bool]) -> None:
+        """Give the default bridge another subnet where the host has got a route into its own.
+
+        Another engine may have taken it while this one did not run; nobody has asked for it by
+        its number, as for a network of one's own.
+        """
+        network = self.get(BRIDGE)
+        subnets = [ip_network(subnet.subnet) for subnet in network.subnets]
+        routes = [route for route in self._routes() if route.prefixlen]
+        if is_used(network) or not any(
+            a.version == b.version and a.overlaps(b) for a in subnets for b in routes
+        ):
+            return
+        others = [n for n in self._networks.values() if n.id != network.id]
+        own = [ip_network(s.subnet) for n in others for s in n.subnets]
+        chosen = addressing.subnets_for(
+            network.id, (), self._pools, own, routes, has_ipv6=network.has_ipv6
+        )
+        self._save(msgspec.structs.replace(network, subnets=chosen))
 
     def all(self) -> builtins.list[Network]:
         """Return every network, oldest first."""
@@ -102,6 +122,13 @@ class Networks:
             raise NotFound(f"network {name} not found")
         return found[0]
 
+    def find(self, name: str) -> Network | None:
+        """Return the network of a name or an id, None when there is none."""
+        try:
+            return self.get(name)
+        except (NotFound, Conflict):
+            return None
+
     def create(self, wanted: Network) -> Network:
         """Make a network as a client describes it; id, time and what it left out are ours.
 
@@ -118,8 +145,12 @@ class Networks:
             raise Conflict(f"network with name {wanted.name} already exists")
         network = self._new(wanted.name, wanted.driver, wanted)
         self._save(network)
-        self._events.of_network(network, "create")
         return network
+
+    def forget(self, network: Network) -> None:
+        """Take back a network that could not be made."""
+        self._database.delete_network(network.id)
+        del self._networks[network.id]
 
     def remove(self, name: str, in_use: Iterable[NetworkId]) -> Network:
         """Remove a network that nobody is on.
@@ -142,9 +173,7 @@ class Networks:
                 f"error while removing network: network {network.name} has active endpoints",
                 "stop the containers on it, or docker network disconnect them",
             )
-        self._database.delete_network(network.id)
-        del self._networks[network.id]
-        self._events.of_network(network, "destroy")
+        self.forget(network)
         return network
 
     def _new(self, name: str, driver: NetworkDriver, wanted: Network | None = None) -> Network:
@@ -152,8 +181,15 @@ class Networks:
         base = wanted or Network(id=network_id, name=name, driver=driver, created_at=_now())
         subnets: tuple[IpamSubnet, ...] = ()
         if driver == "bridge":
+            check_options(base.options)
+            own = [ip_network(s.subnet) for n in self._networks.values() for s in n.subnets]
             subnets = addressing.subnets_for(
-                network_id, base.subnets, self._pools, self._taken(), has_ipv6=base.has_ipv6
+                network_id,
+                base.subnets,
+                self._pools,
+                own,
+                [route for route in self._routes() if route.prefixlen],
+                has_ipv6=base.has_ipv6,
             )
         return Network(
             id=network_id,
@@ -167,10 +203,6 @@ class Networks:
             options=base.options,
             labels=base.labels,
         )
-
-    def _taken(self) -> builtins.list[Subnet]:
-        own = [ip_network(s.subnet) for n in self._networks.values() for s in n.subnets]
-        return [*own, *self._routes()]
 
     def _save(self, network: Network) -> None:
         self._database.save_network(network)

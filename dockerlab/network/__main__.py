@@ -42,6 +42,7 @@ class _Watch(msgspec.Struct):
 class _Connect(msgspec.Struct):
     sandbox: str
     endpoint: EndpointPlan
+    upstreams: tuple[str, ...] | None = None
 
 
 class _Leave(msgspec.Struct):
@@ -128,7 +129,7 @@ class Server:
                 service.watch(msgspec.json.decode(args, type=_Watch).sandbox, fds[0])
             case "connect":
                 connect = msgspec.json.decode(args, type=_Connect)
-                service.connect(connect.sandbox, connect.endpoint)
+                service.connect(connect.sandbox, connect.endpoint, connect.upstreams)
             case "leave":
                 leave = msgspec.json.decode(args, type=_Leave)
                 service.leave(leave.sandbox, leave.network)

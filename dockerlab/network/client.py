@@ -90,9 +90,12 @@ class NetworkClient:
         """Have the sandbox closed when a process ends, whether or not a daemon runs then."""
         await self._ask("watch", {"sandbox": sandbox}, None, (pidfd,))
 
-    async def join(self, sandbox: str, endpoint: EndpointPlan) -> None:
-        """Put a running container on one more network."""
-        await self._ask("connect", {"sandbox": sandbox, "endpoint": endpoint}, None)
+    async def join(
+        self, sandbox: str, endpoint: EndpointPlan, upstreams: tuple[str, ...] | None = None
+    ) -> None:
+        """Put a running container on one more network; `upstreams` as in `SandboxPlan`."""
+        args = {"sandbox": sandbox, "endpoint": endpoint, "upstreams": upstreams}
+        await self._ask("connect", args, None)
 
     async def leave(self, sandbox: str, network: str) -> None:
         """Take a running container off a network."""
@@ -168,7 +171,11 @@ class NetworkClient:
                 raise EngineFailure("the network service is not connected")
             self._number += 1
             request = {"id": self._number, "verb": verb, "args": args}
-            send_message(sock, msgspec.json.encode(request), tuple(fds))
+            try:
+                send_message(sock, msgspec.json.encode(request), tuple(fds))
+            except OSError as error:
+                self.close()
+                raise EngineFailure("the network service has ended") from error
             answered = asyncio.Event()
             loop = asyncio.get_running_loop()
             loop.add_reader(sock, answered.set)

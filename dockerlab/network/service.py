@@ -176,12 +176,22 @@ class Service:
             if sandbox.pidfd is not None
         ]
 
-    def connect(self, sandbox_id: str, plan: EndpointPlan) -> None:
-        """Put a running container on one more network."""
+    def connect(
+        self, sandbox_id: str, plan: EndpointPlan, upstreams: tuple[str, ...] | None = None
+    ) -> None:
+        """Put a running container on one more network.
+
+        Parameters
+        ----------
+        upstreams : tuple of str, optional
+            As in `SandboxPlan`, for a container that had no name server.
+        """
         sandbox = self._sandbox(sandbox_id)
         if plan.network in sandbox.endpoints:
             raise Conflict(f"container {sandbox_id} is on that network already")
         self._join(sandbox, plan)
+        if sandbox.upstreams is None:
+            sandbox.upstreams = upstreams
         self._follow(sandbox)
 
     def leave(self, sandbox_id: str, network: str) -> None:

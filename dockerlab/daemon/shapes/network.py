@@ -3,6 +3,7 @@
 Engine API, Network, NetworkCreate, EndpointSettings.
 """
 
+import re
 from collections.abc import Iterable
 from ipaddress import ip_interface
 from typing import Any
@@ -12,8 +13,6 @@ import msgspec
 from dockerlab.daemon.shapes.moment import rfc3339
 from dockerlab.engine.container import NEVER, Container
 from dockerlab.engine.network import (
-    HOST,
-    NONE,
     Endpoint,
     EndpointSettings,
     IpamSubnet,
@@ -28,17 +27,18 @@ __all__ = [
     "DisconnectBody",
     "EndpointBody",
     "NetworkBody",
-    "default_network",
     "endpoint",
     "endpoint_settings",
     "network",
     "port_map",
+    "ports",
     "wanted_network",
 ]
 
 Json = dict[str, Any]
 
 _IPV4, _IPV6 = 4, 6
+_MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 
 
 class _IpamConfigBody(msgspec.Struct, kw_only=True, rename="pascal"):
@@ -149,8 +149,14 @@ def endpoint_settings(name: str, body: EndpointBody | None) -> EndpointSettings:
         aliases=tuple(body.aliases or ()),
         ipv4=addresses.ipv4_address or "",
         ipv6=addresses.ipv6_address or "",
-        mac=body.mac_address or "",
+        mac=_mac(body.mac_address or ""),
     )
+
+
+def _mac(text: str) -> str:
+    if text and not _MAC.fullmatch(text):
+        raise InvalidArgument(f"invalid MAC address: {text}")
+    return text.lower()
 
 
 def network(record: Network, containers: Iterable[Container] | None) -> Json:
@@ -179,9 +185,7 @@ def network(record: Network, containers: Iterable[Container] | None) -> Json:
         "Ingress": False,
         "ConfigFrom": {"Network": ""},
         "ConfigOnly": False,
-        "Containers": {
-            container.id: _member(container, record) for container in containers or ()
-        },
+        "Containers": {container.id: _member(container, record) for container in containers or ()},
         "Options": record.options,
         "Labels": record.labels,
     }
@@ -256,13 +260,31 @@ def port_map(bindings: Iterable[PortBinding], exposed: Iterable[str] = ()) -> Js
     for binding in bindings:
         key = f"{binding.port}/{binding.protocol}"
         port = str(binding.host_port) if binding.host_port else ""
+        port += f"-{binding.last_host_port}" if binding.last_host_port else ""
         entry = {"HostIp": binding.host_address, "HostPort": port}
         shape[key] = [*(shape.get(key) or ()), entry]
     return shape
 
 
-def default_network(mode: str) -> str:
-    """Return the name of the network that a ``NetworkMode`` means; '' for a container's."""
-    if mode.startswith("container:"):
-        return ""
-    return {"": "bridge", "default": "bridge", "host": HOST, "none": NONE}.get(mode, mode)
+def ports(container: Container) -> list[Json]:
+    """Return the ports of a running container as a list shows them (Engine API, Port)."""
+    if not any(place.interface for place in container.endpoints):
+        return []
+    bound = {f"{each.port}/{each.protocol}" for each in container.ports}
+    exposed = [text.partition("/") for text in container.config.exposed_ports if text not in bound]
+    return [
+        *(
+            {
+                "IP": each.host_address,
+                "PrivatePort": each.port,
+                "PublicPort": each.host_port,
+                "Type": each.protocol,
+            }
+            for each in container.ports
+        ),
+        *(
+            {"PrivatePort": int(number), "Type": protocol or "tcp"}
+            for number, _, protocol in exposed
+            if number.isdecimal()
+        ),
+    ]
