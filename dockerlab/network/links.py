@@ -186,7 +186,11 @@ class Links:
             own = {link.number for link in self._own_links()}
             bodies = self._netlink.dump(rtnetlink.GET_ROUTE, rtnetlink.all_routes())
         routes = [route for body in bodies if (route := rtnetlink.read_route(body))]
-        return [route.destination for route in routes if route.link not in own]
+        return [
+            route.destination
+            for route in routes
+            if route.link not in own and not route.destination.is_link_local
+        ]
 
     def has_default_route(self) -> bool:
         """Tell whether something leads out of this namespace."""
@@ -257,7 +261,9 @@ def _set_ipv6(name: str, *, is_on: bool) -> None:
     An interface without an address of IPv6 would give itself one (RFC 4862), by which containers
     would reach the host and each other past the addresses that they are known by.
     """
-    settings = {"accept_ra": "0", "accept_dad": "0"} if is_on else {"disable_ipv6": "1"}
+    settings = {"disable_ipv6": "0" if is_on else "1"}
+    if is_on:
+        settings |= {"accept_ra": "0", "accept_dad": "0"}
     for setting, value in settings.items():
         # A kernel without IPv6, or a /proc/sys that cannot be written, as in many a container.
         with contextlib.suppress(OSError):

@@ -86,8 +86,8 @@ class Service:
         """
         networks = {plan.id: plan for plan in plans}
         wanted = {self._bridge(network_id) for network_id in networks}
-        self._networks = networks
-        self._drop_prepared(lambda prepared: prepared.network not in networks)
+        known, self._networks = self._networks, networks
+        self._drop_prepared(lambda p: networks.get(p.network) != known.get(p.network))
         for name in self._links.owned():
             if linking.is_bridge(name) and name not in wanted:
                 self._links.remove(name)
@@ -215,8 +215,9 @@ class Service:
         network = next(iter(self._networks), None)
         if network is None or len(self._prepared) >= _PREPARED:
             return False
-        namespace = namespaces.make()
+        namespace = OwnedFd(-1)
         try:
+            namespace = namespaces.make()
             linking.set_loopback_up(namespace.number)
             cable = self._lay_cable(network, namespace.number, _INTERFACE)
         except (EngineFailure, OSError) as error:

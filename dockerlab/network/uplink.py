@@ -2,7 +2,9 @@
 
 Such a program has one foot in the namespace, where it makes an interface, and one on the host,
 where it speaks as any program of the user does. It is a child of the outer half of the service, and
-ends with it. The host's own loopback addresses cannot be reached through it. pasta(1), slirp4netns(1).
+ends with it. The host's own loopback addresses cannot be reached through it.
+
+pasta(1), slirp4netns(1).
 """
 
 import shutil
