@@ -69,7 +69,8 @@ def _pasta(program: str) -> list[str]:
     no_ports = ["--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none"]
     return [
         program, "--config-net", "--foreground", "--quiet", "--mtu", _MTU, "--no-map-gw",
-        "--ns-ifname", _INTERFACE, *no_ports, "--udp-ns", "none", "--userns", "{0}", "--netns", "{1}",
+        "--ns-ifname", _INTERFACE, *no_ports, "--udp-ns", "none",
+        "--userns", "{0}", "--netns", "{1}",
     ]  # fmt: skip
 
 

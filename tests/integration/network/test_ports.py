@@ -233,7 +233,7 @@ def test_without_descriptors_nobody_spins_and_connections_come_later(
             time.sleep(2)
             assert _processor_s(pid) - before < 0.5
         assert client.recv(1) == b"x"
-    assert service.log.count("Too many open files") == 1
+    assert service.log.count("Too many open files") in (1, 2)  # once each thing, not once a try
 
 
 def test_the_end_of_a_guest_ends_its_connections(service: NetworkService, guest: Guest) -> None:
@@ -352,11 +352,9 @@ def test_clients_without_end_are_so_many_at_most(service: NetworkService) -> Non
                 client.sendto(b"x", ("127.0.0.1", guest.ports[0]))
                 if number % 100 == 0:
                     assert client.recv(10) == b"X"
-        wait_until(
-            lambda: service.count_descriptors("socket") < CLIENTS + 100, "clients to be forgotten"
-        )
+        wait_until(lambda: _sockets(service) < CLIENTS + 100, "clients to be forgotten")
         service.close(guest)
-        wait_until(lambda: service.count_descriptors("socket") < 100, "all clients to be forgotten")
+        wait_until(lambda: _sockets(service) < 100, "all clients to be forgotten")
 
 
 def test_a_guest_that_does_not_listen_loses_datagrams_and_gets_the_next(
@@ -395,6 +393,10 @@ def test_programs_of_others_are_served_as_fast_as_they_ask(guest: Guest, tmp_pat
 
 def _listening(guest: Guest) -> bytes:
     return guest.run("ss", "-Hltn", "sport = :80").replace("LISTEN", "tcp").encode()
+
+
+def _sockets(service: NetworkService) -> int:
+    return service.count_descriptors("socket")
 
 
 def _processor_s(pid: int) -> float:
