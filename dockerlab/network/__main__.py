@@ -11,6 +11,8 @@ import resource
 import select
 import signal
 import socket
+import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -33,6 +35,7 @@ from dockerlab.network.service import Service
 from dockerlab.network.uplink import Uplink, start_uplink
 
 _JOIN_TIMEOUT_S = 5.0
+_SCARCE_S = 0.5
 
 
 class _Watch(msgspec.Struct):
@@ -86,7 +89,13 @@ class Server:
             self._serve(self._clients[fd])
 
     def _accept(self) -> None:
-        client, _ = self._listener.accept()
+        try:
+            client, _ = self._listener.accept()
+        except OSError as error:
+            # Who waits goes on waiting; asked at once again, the kernel would say the same.
+            sys.stderr.write(f"network service: {error}\n")
+            time.sleep(_SCARCE_S)
+            return
         self._clients[client.fileno()] = client
 
     def _serve(self, client: socket.socket) -> None:

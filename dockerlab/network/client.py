@@ -7,6 +7,7 @@ import asyncio
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ class NetworkClient:
             command += [str(listener.fileno()), "--mark", self._mark]
             if self._holder is not None:
                 command += ["--holder", str(self._holder)]
-            subprocess.Popen(
+            process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -143,6 +144,8 @@ class NetworkClient:
                 pass_fds=[listener.fileno()],
                 start_new_session=True,
             )
+        # Nobody asks how it ended; but it must not stay behind as a zombie when it does.
+        threading.Thread(target=process.wait, name="network service", daemon=True).start()
 
     async def _ask(self, verb: str, args: Any, kind: Any, fds: Sequence[int] = ()) -> Any:
         result, given = await self._exchange(verb, args, kind, fds)

@@ -8,6 +8,7 @@ import contextlib
 import os
 import secrets
 import socket
+import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from errno import ENODEV
@@ -37,6 +38,8 @@ _LARGEST_GROUP = (1 << 31) - 1
 _MARK_HEX = 5
 _ID_HEX = 6
 _IPV6 = 6
+_RUNNING_TIMEOUT_S = 0.2
+_RUNNING_POLL_S = 0.0002
 _SYSCTL = "/proc/sys/net/ipv6/conf/"
 
 
@@ -135,6 +138,19 @@ class Links:
         outer = [link.name for link in self._own_links() if link.number == peer]
         return Cable(outer[0] if outer else "", name)
 
+    def wait_until_running(self, *names: str) -> None:
+        """Wait until links of ours pass what is sent over them, for a moment at most.
+
+        A bridge and a cable's outer end learn in the kernel's own time that the inner one is up,
+        and drop what comes before: a container's first question to its neighbours would be asked
+        again a second later.
+        """
+        until_s = time.monotonic() + _RUNNING_TIMEOUT_S
+        for name in names:
+            with _explained(f'cannot see the link "{name}"'):
+                while time.monotonic() < until_s and not self._is_running(name):
+                    time.sleep(_RUNNING_POLL_S)
+
     def remove(self, name: str) -> None:
         """Remove a link of ours; one that is gone already is fine.
 
@@ -186,13 +202,21 @@ class Links:
             own = {link.number for link in self._own_links()}
             bodies = self._netlink.dump(rtnetlink.GET_ROUTE, rtnetlink.all_routes())
         routes = [route for body in bodies if (route := rtnetlink.read_route(body))]
-        return [route.destination for route in routes if route.link not in own]
+        return [
+            route.destination
+            for route in routes
+            if route.link not in own and not route.destination.is_link_local
+        ]
 
     def has_default_route(self) -> bool:
         """Tell whether something leads out of this namespace."""
         with _explained("cannot read the routes of the engine"):
             bodies = self._netlink.dump(rtnetlink.GET_ROUTE, rtnetlink.all_routes())
         return any(rtnetlink.is_default_route(body) for body in bodies)
+
+    def _is_running(self, name: str) -> bool:
+        body = self._netlink.get(rtnetlink.GET_LINK, rtnetlink.link_named(name))
+        return rtnetlink.read_link(body).is_running
 
     def _own_links(self) -> Iterator[Link]:
         for body in self._netlink.dump(rtnetlink.GET_LINK, rtnetlink.all_links()):
@@ -237,12 +261,13 @@ def configure(
     with _explained(f'cannot configure "{name}"'), inside(namespace), Netlink() as netlink:
         index = socket.if_nametoindex(rename_from or name)
         if rename_from:
+            # Kernels before 6.2 rename only what is down.
+            netlink.ask(rtnetlink.change_link(index, is_down=True))
             netlink.ask(rtnetlink.change_link(index, name=name))
         _set_ipv6(name, is_on=any(a.version == _IPV6 for a in addresses))
         netlink.ask(
-            *([rtnetlink.change_link(index, mac=mac)] if mac else ()),
+            rtnetlink.change_link(index, mac=mac, is_up=True),
             *(rtnetlink.add_address(index, address) for address in addresses),
-            rtnetlink.change_link(index, is_up=True),
             *(rtnetlink.default_route(index, gateway) for gateway in gateways),
         )
 
@@ -257,7 +282,9 @@ def _set_ipv6(name: str, *, is_on: bool) -> None:
     An interface without an address of IPv6 would give itself one (RFC 4862), by which containers
     would reach the host and each other past the addresses that they are known by.
     """
-    settings = {"accept_ra": "0", "accept_dad": "0"} if is_on else {"disable_ipv6": "1"}
+    settings = {"disable_ipv6": "0" if is_on else "1"}
+    if is_on:
+        settings |= {"accept_ra": "0", "accept_dad": "0"}
     for setting, value in settings.items():
         # A kernel without IPv6, or a /proc/sys that cannot be written, as in many a container.
         with contextlib.suppress(OSError):

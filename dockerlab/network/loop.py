@@ -121,7 +121,7 @@ class Loop:
                     self._guarded(lambda handler=handler, events=events: handler(events))  # type: ignore[misc]
             for _ in range(len(self._again)):
                 self._guarded(self._again.popleft())
-            if time.monotonic() - ticked_s >= _TICK_S or not is_ticking:
+            if time.monotonic() - ticked_s >= _TICK_S or not (is_ticking or self._paused):
                 ticked_s = time.monotonic()
                 self._resume()
                 is_ticking = self._try_tick()

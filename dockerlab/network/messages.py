@@ -157,6 +157,7 @@ def error_body(error: Exception) -> ErrorBody:
 
 def error_of(body: ErrorBody) -> DockerlabError:
     """Return the error that has travelled."""
-    kind = getattr(errors, body.kind, EngineFailure)
-    error: DockerlabError = kind(body.message, body.hint)
-    return error
+    kind = getattr(errors, body.kind, None)
+    if not (isinstance(kind, type) and issubclass(kind, DockerlabError)):
+        kind = EngineFailure
+    return kind(body.message, body.hint)

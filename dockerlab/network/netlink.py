@@ -5,6 +5,7 @@ in one call and its answers come back in another; a library's event loop costs m
 does. netlink(7), rtnetlink(7); linux/netlink.h.
 """
 
+import contextlib
 import os
 import socket
 import struct
@@ -46,6 +47,9 @@ _NESTED = 0x8000
 _KIND = 0x3FFF
 _ERRNO_BYTES = 4
 _TIMEOUT_S = 10.0
+# asm-generic/socket.h; Python does not name it.
+_SO_SNDBUFFORCE = 32
+_BATCH_BYTES = 8 << 20
 # The kernel fills at most 32 KiB of a dump at once (netlink_dump).
 _RECEIVE_BYTES = 64 << 10
 
@@ -127,6 +131,10 @@ class Netlink:
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
         self._sock = socket.socket(socket.AF_NETLINK, kind, family)
         self._sock.settimeout(_TIMEOUT_S)
+        if family == FILTER:
+            # The rules of many networks are one message. Without root, what the host allows.
+            with contextlib.suppress(PermissionError):
+                self._sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BATCH_BYTES)
         self._number = 0
 
     def __enter__(self) -> Self:

@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from dockerlab.network import answers
 from dockerlab.network.conversations import Conversations
@@ -23,7 +23,7 @@ from dockerlab.network.namespaces import inside
 from dockerlab.network.nftables import OUTPUT_NAT, Chain, redirect, replace_table, to_port
 from dockerlab.network.outside import Outside
 
-__all__ = ["ADDRESS", "Resolver"]
+__all__ = ["ADDRESS", "NameSockets", "Resolver", "listen"]
 
 ADDRESS = "127.0.0.11"
 _PORT = 53
@@ -83,28 +83,27 @@ class Resolver:
         self._loop = Loop("name server", self._give_up_late)
 
     def serve(
-        self, owner: str, namespace: int, networks: tuple[str, ...], upstreams: tuple[str, ...]
+        self,
+        owner: str,
+        sockets: "Callable[[], NameSockets]",
+        networks: tuple[str, ...],
+        upstreams: tuple[str, ...],
     ) -> None:
         """Answer in a container's namespace from now on, or with other networks than before.
 
         Parameters
         ----------
+        sockets : callable
+            Returns what `listen` does; asked for where the container has none yet.
         upstreams : tuple of str
             Addresses of name servers of the host; without one unknown names are not found.
-
-        Raises
-        ------
-        OSError
-            Something in the container has the address already.
         """
         upstreams = upstreams[:_UPSTREAMS]
         zone = self._zones.get(owner)
         if zone is not None:
             zone.networks, zone.upstreams = networks, upstreams
             return
-        with inside(namespace):
-            datagrams, streams = _listen()
-        zone = self._zones[owner] = _Zone(networks, upstreams, datagrams, streams)
+        zone = self._zones[owner] = _Zone(networks, upstreams, *sockets())
         self._loop.call(lambda: self._begin(zone))
 
     def withdraw(self, owner: str) -> None:
@@ -207,28 +206,51 @@ class Resolver:
         return bool(questions)
 
 
-def _listen() -> tuple[socket.socket, socket.socket]:
-    """Return the sockets of a name server in the namespace of the calling thread.
+class NameSockets(NamedTuple):
+    """What a name server listens on."""
 
+    datagrams: socket.socket
+    streams: socket.socket
+
+    def close(self) -> None:
+        """Close both."""
+        for sock in self:
+            sock.close()
+
+
+def listen(namespace: int) -> NameSockets:
+    """Return the sockets of a name server in a namespace.
+
+    Raises
+    ------
+    OSError
+        Something there has the address already.
+
+    Notes
+    -----
     They have ports that nobody asks for, with a rule of the kernel's that leads there, so that a
     program in the container can have port 53 of all addresses. A kernel without nftables gives them
     port 53 of their address itself.
     """
-    datagrams, streams = _bind(0)
+    with inside(namespace):
+        sockets = _bind(0)
+        try:
+            _lead_to(sockets)
+        except OSError:
+            sockets.close()
+            return _bind(_PORT)
+    return sockets
+
+
+def _lead_to(sockets: NameSockets) -> None:
     rules = [
         to_port(protocol, ADDRESS, _PORT) + redirect(ADDRESS, sock.getsockname()[1])
-        for protocol, sock in ((socket.IPPROTO_UDP, datagrams), (socket.IPPROTO_TCP, streams))
+        for protocol, sock in zip((socket.IPPROTO_UDP, socket.IPPROTO_TCP), sockets, strict=True)
     ]
-    try:
-        replace_table(_TABLE, [Chain("output", OUTPUT_NAT, rules)], is_ipv4=True)
-    except OSError:
-        for sock in (datagrams, streams):
-            sock.close()
-        return _bind(_PORT)
-    return datagrams, streams
+    replace_table(_TABLE, [Chain("output", OUTPUT_NAT, rules)], is_ipv4=True)
 
 
-def _bind(port: int) -> tuple[socket.socket, socket.socket]:
+def _bind(port: int) -> NameSockets:
     datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         try:
@@ -241,7 +263,7 @@ def _bind(port: int) -> tuple[socket.socket, socket.socket]:
         datagrams.close()
         raise
     streams.setblocking(False)  # noqa: FBT003
-    return datagrams, streams
+    return NameSockets(datagrams, streams)
 
 
 def _reply(zone: _Zone, data: bytes, client: Any) -> None:

@@ -57,6 +57,7 @@ _NEW_ADDRESS, _NEW_ROUTE, GET_ROUTE = 20, 24, 26
 _NEW_RULE, _DELETE_RULE, GET_RULE = 32, 33, 34
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 10
+_IFLA_OPERSTATE, _OPERSTATE_UP = 16, b"\x06"
 _IFLA_LINKINFO, _IFLA_GROUP, _IFLA_NET_NS_FD = 18, 27, 28
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _VETH_INFO_PEER, _BRPORT_ISOLATED = 1, 33
@@ -77,12 +78,13 @@ _ROUTE = struct.Struct("=BBBBBBBBI")  # struct rtmsg, and struct fib_rule_hdr
 
 
 class Link(NamedTuple):
-    """A link; `peer` is the number of a cable's other end."""
+    """A link; `peer` is the number of a cable's other end; running, it takes what is sent."""
 
     number: int
     name: str
     group: int
     peer: int
+    is_running: bool
 
 
 class Route(NamedTuple):
@@ -138,10 +140,13 @@ def isolate_port(name: str) -> Message:
     return Message(_NEW_LINK, ACK, _link_header() + text(_IFLA_IFNAME, name) + info)
 
 
-def change_link(index: int, *, name: str = "", mac: str = "", is_up: bool = False) -> Message:
+def change_link(
+    index: int, *, name: str = "", mac: str = "", is_up: bool = False, is_down: bool = False
+) -> Message:
     """Change a link."""
     body = (text(_IFLA_IFNAME, name) if name else b"") + _mac(mac)
-    return Message(_NEW_LINK, ACK, _link_header(index, is_up=is_up) + body)
+    header = _LINK.pack(socket.AF_UNSPEC, 0, index, 0, _IFF_UP) if is_down else b""
+    return Message(_NEW_LINK, ACK, (header or _link_header(index, is_up=is_up)) + body)
 
 
 def delete_link(index: int) -> Message:
@@ -172,6 +177,7 @@ def read_link(body: bytes) -> Link:
         _text(found[_IFLA_IFNAME]),
         _number(found.get(_IFLA_GROUP)),
         _number(found.get(_IFLA_LINK)),
+        found.get(_IFLA_OPERSTATE) == _OPERSTATE_UP,
     )
 
 

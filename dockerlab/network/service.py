@@ -29,7 +29,7 @@ from dockerlab.network.names import Names
 from dockerlab.network.outside import Outside
 from dockerlab.network.pools import Address
 from dockerlab.network.ports import Ports, Target
-from dockerlab.network.resolver import Resolver
+from dockerlab.network.resolver import Resolver, listen
 from dockerlab.network.sandbox import Endpoint, Prepared, Sandbox
 from dockerlab.network.uplink import Uplink
 
@@ -58,6 +58,8 @@ class Service:
         self._networks: dict[str, NetworkPlan] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._prepared: list[Prepared] = []
+        # What is prepared for: the network that was used last, and whether with a name server.
+        self._latest = ("", False)
 
     @property
     def is_idle(self) -> bool:
@@ -86,8 +88,10 @@ class Service:
         """
         networks = {plan.id: plan for plan in plans}
         wanted = {self._bridge(network_id) for network_id in networks}
-        self._networks = networks
-        self._drop_prepared(lambda prepared: prepared.network not in networks)
+        known, self._networks = self._networks, networks
+        if self._latest[0] not in networks:
+            self._latest = (next(iter(networks), ""), False)
+        self._drop_prepared(lambda p: networks.get(p.network) != known.get(p.network))
         for name in self._links.owned():
             if linking.is_bridge(name) and name not in wanted:
                 self._links.remove(name)
@@ -133,6 +137,7 @@ class Service:
         """
         if plan.id in self._sandboxes:
             raise Conflict(f"the network of container {plan.id} is open already")
+        self._prepare_for(plan)
         listeners = [self._outside.listener(p.protocol, p.address, p.host_port) for p in plan.ports]
         try:
             if namespace is None:
@@ -222,18 +227,22 @@ class Service:
 
     def prepare(self) -> bool:
         """Make one namespace ahead where one is lacking; True when there may be more to do."""
-        network = next(iter(self._networks), None)
-        if network is None or len(self._prepared) >= _PREPARED:
+        network, has_names = self._latest
+        if network not in self._networks or len(self._prepared) >= _PREPARED:
             return False
-        namespace = namespaces.make()
+        namespace = OwnedFd(-1)
         try:
+            namespace = namespaces.make()
             linking.set_loopback_up(namespace.number)
             cable = self._lay_cable(network, namespace.number, _INTERFACE)
+            # Up before it has an address, so that the bridge knows it when it gets one.
+            linking.configure(namespace.number, _INTERFACE, ())
+            sockets = listen(namespace.number) if has_names else None
         except (EngineFailure, OSError) as error:
             namespace.close()
             sys.stderr.write(f"no namespace is prepared: {error}\n")
             return False
-        self._prepared.append(Prepared(network, namespace, cable))
+        self._prepared.append(Prepared(network, namespace, cable, sockets))
         return True
 
     def end(self) -> None:
@@ -255,11 +264,21 @@ class Service:
             if first and first.network == prepared.network:
                 self._prepared.remove(prepared)
                 sandbox = Sandbox(plan.id, prepared.namespace, upstreams=plan.upstreams)
+                sandbox.sockets = prepared.sockets
                 self._finish(sandbox, first, prepared.cable)
                 return sandbox
         sandbox = Sandbox(plan.id, namespaces.make(), upstreams=plan.upstreams)
         linking.set_loopback_up(sandbox.namespace.number)
         return sandbox
+
+    def _prepare_for(self, plan: SandboxPlan) -> None:
+        """Have the next container of this kind find a namespace that waits for it."""
+        if not plan.endpoints:
+            return
+        latest = (plan.endpoints[0].network, plan.upstreams is not None)
+        if latest != self._latest:
+            network, has_names = self._latest = latest
+            self._drop_prepared(lambda p: p.network != network or (has_names and p.sockets is None))
 
     def _join(self, sandbox: Sandbox, plan: EndpointPlan) -> None:
         if plan.network not in self._networks:
@@ -286,6 +305,7 @@ class Service:
             mac=plan.mac,
             rename_from=cable.inner if cable.inner != plan.interface else "",
         )
+        self._links.wait_until_running(cable.outer, self._bridge(plan.network))
         self._register(sandbox, plan, cable)
 
     def _register(self, sandbox: Sandbox, plan: EndpointPlan, cable: Cable) -> None:
@@ -305,13 +325,18 @@ class Service:
 
     def _serve_names(self, sandbox: Sandbox) -> None:
         if sandbox.upstreams is None:
+            if sandbox.sockets is not None:
+                sandbox.sockets.close()
             return
         networks = tuple(sandbox.endpoints)
         plans = [plan for network in networks if (plan := self._networks.get(network))]
         is_shut_in = all(plan.is_internal for plan in plans)
         # What an internal network's container asks must not leave by way of the host either.
         upstreams = () if is_shut_in else sandbox.upstreams
-        self._resolver.serve(sandbox.id, sandbox.namespace.number, networks, upstreams)
+        sockets, sandbox.sockets = sandbox.sockets, None
+        self._resolver.serve(
+            sandbox.id, lambda: sockets or listen(sandbox.namespace.number), networks, upstreams
+        )
 
     def _target(self, sandbox: Sandbox, port: PortPlan) -> Target:
         version = ip_address(port.address or "0.0.0.0").version  # noqa: S104 - a text, no socket
@@ -323,7 +348,7 @@ class Service:
     def _drop_prepared(self, is_unwanted: Callable[[Prepared], bool]) -> None:
         for prepared in [p for p in self._prepared if is_unwanted(p)]:
             self._prepared.remove(prepared)
-            prepared.namespace.close()
+            prepared.close()
 
     def _bridge(self, network_id: str) -> str:
         return linking.bridge_name(self._mark, network_id)

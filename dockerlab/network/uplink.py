@@ -2,7 +2,9 @@
 
 Such a program has one foot in the namespace, where it makes an interface, and one on the host,
 where it speaks as any program of the user does. It is a child of the outer half of the service, and
-ends with it. The host's own loopback addresses cannot be reached through it. pasta(1), slirp4netns(1).
+ends with it. The host's own loopback addresses cannot be reached through it.
+
+pasta(1), slirp4netns(1).
 """
 
 import shutil
@@ -67,7 +69,8 @@ def _pasta(program: str) -> list[str]:
     no_ports = ["--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none"]
     return [
         program, "--config-net", "--foreground", "--quiet", "--mtu", _MTU, "--no-map-gw",
-        "--ns-ifname", _INTERFACE, *no_ports, "--udp-ns", "none", "--userns", "{0}", "--netns", "{1}",
+        "--ns-ifname", _INTERFACE, *no_ports, "--udp-ns", "none",
+        "--userns", "{0}", "--netns", "{1}",
     ]  # fmt: skip
 
 

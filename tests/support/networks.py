@@ -7,14 +7,16 @@ interfaces and rules of the real host are never touched.
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from dnslib import DNSRecord
 
@@ -139,7 +141,7 @@ class NetworkService:
         self._guests: list[Guest] = []
         self.hello: Hello = self.connect()
 
-    def __enter__(self) -> "NetworkService":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -171,6 +173,27 @@ class NetworkService:
         os.kill(self.hello.pid, signal.SIGKILL)
         wait_for_end(self.hello.pid)
         self._client.close()
+
+    def count_descriptors(self, kind: str = "") -> int:
+        """Count its descriptors: all, or those of a kind, ``socket`` say."""
+        count = 0
+        for path in Path(f"/proc/{self.hello.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                count += os.readlink(path).startswith(kind)  # noqa: PTH115 - no path: "socket:[9]"
+        return count
+
+    @contextmanager
+    def without_descriptors(self) -> Iterator[None]:
+        """Have the kernel refuse it any further descriptor for a while."""
+        time.sleep(0.3)  # until what it prepares is prepared
+        used = {int(path.name) for path in Path(f"/proc/{self.hello.pid}/fd").iterdir()}
+        lowest_free = next(number for number in range(1 << 20) if number not in used)
+        limits = resource.prlimit(self.hello.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(self.hello.pid, resource.RLIMIT_NOFILE, (lowest_free, limits[1]))
+        try:
+            yield
+        finally:
+            resource.prlimit(self.hello.pid, resource.RLIMIT_NOFILE, limits)
 
     def sync(self, *plans: NetworkPlan) -> None:
         """Have just these networks."""

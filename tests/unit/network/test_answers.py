@@ -4,8 +4,7 @@ import random
 from ipaddress import ip_address
 
 import pytest
-from dnslib import QTYPE, RCODE, RR, DNSRecord
-from dnslib import EDNS0 as Edns
+from dnslib import EDNS0, QTYPE, RCODE, RR, DNSRecord
 
 from dockerlab.network import answers
 from dockerlab.network.names import Names
@@ -82,7 +81,7 @@ def test_as_many_addresses_as_fit_are_given(names: Names) -> None:
 def test_who_takes_larger_datagrams_gets_them(names: Names) -> None:
     names.add("net", ["many"], [ip_address(f"10.1.0.{n}") for n in range(1, 60)])
     query = DNSRecord.question("many")
-    query.add_ar(Edns(udp_len=1232))
+    query.add_ar(EDNS0(udp_len=1232))
     answer = answers.answer(names, NETWORKS, query.pack(), is_stream=False) or b""
     assert 512 < len(answer) <= 1232
     assert len(DNSRecord.parse(answer).rr) == 59

@@ -26,8 +26,8 @@ def test_a_shared_name_begins_with_another_address_each_time() -> None:
     names = Names()
     names.add("net", ["a", "web"], [ONE])
     names.add("net", ["b", "web"], [TWO])
-    first = {(names.addresses(["net"], "web") or [None])[0] for _ in range(4)}
-    assert first == {ONE, TWO}
+    answers = [names.addresses(["net"], "web") for _ in range(4)]
+    assert {answer[0] for answer in answers if answer} == {ONE, TWO}
 
 
 def test_what_one_endpoint_leaves_others_keep() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from dockerlab.network import namespaces
 from dockerlab.network.netlink import Netlink, attributes, byte, data, nested, number, text
-from dockerlab.network.rtnetlink import GET_LINK, GET_ROUTE, link_named, prohibited, read_route
+from dockerlab.network.rtnetlink import GET_LINK, link_named, prohibited, read_route
 
 
 def test_attributes_are_padded_and_read_back() -> None:
