@@ -63,8 +63,8 @@ class Connections:
 
     Parameters
     ----------
-    running : callable
-        Returns the records of the containers that run.
+    containers : callable
+        Returns the records of all containers; those that run have endpoints.
     upstreams : callable
         Returns the addresses of the host's name servers.
     """
@@ -74,13 +74,13 @@ class Connections:
         client: NetworkClient,
         networks: Networks,
         events: Events,
-        running: Callable[[], Iterable[Container]],
+        containers: Callable[[], Iterable[Container]],
         upstreams: Callable[[], tuple[str, ...]],
     ) -> None:
         self._client = client
         self._networks = networks
         self._events = events
-        self._running = running
+        self._containers = containers
         self._upstreams = upstreams
         # Given, but not yet in a record: starts that are under way.
         self._given: dict[ContainerId, tuple[Endpoint, ...]] = {}
@@ -274,7 +274,7 @@ class Connections:
             self._look_at(self.hello.pid)
             self._networks.avoid_collisions(self._is_used)
             await self.sync()
-            running = {c.id: c for c in self._running() if _has_links(c)}
+            running = {c.id: c for c in self._containers() if _has_links(c)}
             for name in self.hello.sandboxes:
                 if name not in running and name not in self._given:
                     await self._client.close_sandbox(name)  # A start that no engine has ended.
@@ -357,7 +357,7 @@ class Connections:
         )
 
     def _used(self, network: Network, others: Sequence[Endpoint]) -> set[Address]:
-        recorded = [e for container in self._running() for e in container.endpoints]
+        recorded = [e for container in self._containers() for e in container.endpoints]
         given = [e for endpoints in self._given.values() for e in endpoints]
         return {
             ip_interface(text).ip
@@ -367,7 +367,7 @@ class Connections:
         }
 
     def _is_used(self, network: Network) -> bool:
-        places = [e for container in self._running() for e in container.endpoints]
+        places = [e for container in self._containers() for e in container.endpoints]
         return any(place.network_id == network.id for place in places)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:

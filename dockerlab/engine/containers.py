@@ -49,9 +49,8 @@ __all__ = ["Containers"]
 class Containers:
     """All containers of a data root."""
 
-    def __init__(  # noqa: PLR0913 - the keepers that it asks, named at the only call
+    def __init__(  # noqa: PLR0913, PLR0917 - the keepers that it asks, at the only call
         self,
-        *,
         roster: Roster,
         folders: Folders,
         images: Images,

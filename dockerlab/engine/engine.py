@@ -113,35 +113,13 @@ class Engine:
         volumes = Volumes(database, folders, events, spawner, roster.all)
         volumes.load()
         launching = _make_launching(tier, spawner, layers, folders.base)
-        starter = Starter(
-            spawner,
-            launching,
-            Storage(volumes, spawner),
-            mapping,
-            _cgroup_parent(settings, mapping),
-            log_defaults=_log_defaults(settings),
-            runtimes=find_runtimes(settings.runtimes, is_rootless=mapping is not None),
-        )
-        mark = settings.runtime_dir.name
-        networks = Networks(database, DEFAULT_POOLS, Links(mark).foreign_routes)
+        starter = _make_starter(settings, launching, Storage(volumes, spawner), mapping)
+        networks = Networks(database, DEFAULT_POOLS, Links(_mark(settings)).foreign_routes)
         networks.load()
-        connections = Connections(
-            make_network_client(settings, mark, has_holder=mapping is not None),
-            networks,
-            events,
-            lambda: (container for container in roster.all() if container.endpoints),
-            forwarded_servers,
-        )
+        client = _make_network_client(settings, mapping)
+        connections = Connections(client, networks, events, roster.all, forwarded_servers)
         lives = Lives(roster, folders, images, events, starter, connections)
-        containers = Containers(
-            roster=roster,
-            folders=folders,
-            images=images,
-            events=events,
-            starter=starter,
-            lives=lives,
-            networks=networks,
-        )
+        containers = Containers(roster, folders, images, events, starter, lives, networks)
         execs = Execs(containers, events, starter, ExecNotes(folders))
         pausing = Pausing(roster, folders, events)
         lives.observers += [pausing, execs, HealthChecks(execs, lives, roster, events)]
@@ -206,10 +184,29 @@ def make_spawner(settings: Settings, tier: Tier, mapping: Mapping | None) -> Spa
     return Spawner(2, namespace, has_namespaces=tier.name not in PLAIN)
 
 
-def make_network_client(settings: Settings, mark: str, *, has_holder: bool) -> NetworkClient:
-    """Return the way to the network service of a data root, in the namespaces that the tier has."""
-    holder = settings.runtime_dir / SOCKET_NAME if has_holder else None
-    return NetworkClient(settings.runtime_dir / _NETWORK_SOCKET, mark, 2, holder)
+def _mark(settings: Settings) -> str:
+    """Return what an engine's links and rules are known by: as its folder of sockets is."""
+    return settings.runtime_dir.name
+
+
+def _make_network_client(settings: Settings, mapping: Mapping | None) -> NetworkClient:
+    runtime_dir = settings.runtime_dir
+    holder = None if mapping is None else runtime_dir / SOCKET_NAME
+    return NetworkClient(runtime_dir / _NETWORK_SOCKET, _mark(settings), 2, holder)
+
+
+def _make_starter(
+    settings: Settings, launching: Launching, storage: Storage, mapping: Mapping | None
+) -> Starter:
+    return Starter(
+        storage.spawner,
+        launching,
+        storage,
+        mapping,
+        _cgroup_parent(settings, mapping),
+        log_defaults=_log_defaults(settings),
+        runtimes=find_runtimes(settings.runtimes, is_rootless=mapping is not None),
+    )
 
 
 def _make_launching(tier: Tier, spawner: Spawner, layers: FolderLayers, base: Path) -> Launching:

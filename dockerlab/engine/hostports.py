@@ -6,41 +6,19 @@ with one number; where the host has no IPv6 it is one.
 
 import errno
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from dockerlab.engine.container import Container
-from dockerlab.engine.network import PortBinding
-from dockerlab.errors import Conflict, InvalidArgument
+from dockerlab.engine.network import PortBinding, ports_of
+from dockerlab.errors import Conflict
 
-__all__ = ["choose_ports", "ports_of", "wanted_ports"]
+__all__ = ["choose_ports", "wanted_ports"]
 
 _ALL4, _ALL6 = "0.0.0.0", "::"  # noqa: S104 - what Docker binds to
 _IPV6 = Path("/proc/net/if_inet6")
-_MAX_PORT = 65535
-
-
-def ports_of(text: str) -> Iterator[tuple[int, str]]:
-    """Yield number and protocol of each port that ``80``, ``80/tcp`` or ``80-82/udp`` names.
-
-    Raises
-    ------
-    InvalidArgument
-        It names none.
-    """
-    numbers, _, protocol = text.partition("/")
-    first, _, last = numbers.partition("-")
-    protocol = (protocol or "tcp").lower()
-    if not (first.isdecimal() and (last or first).isdecimal()):
-        raise InvalidArgument(f'invalid port specification: "{text}"')
-    if not 0 < int(first) <= int(last or first) <= _MAX_PORT:
-        raise InvalidArgument(f'invalid port specification: "{text}"')
-    if protocol not in ("tcp", "udp"):
-        raise InvalidArgument(f'invalid proto: "{protocol}": ports are of tcp or of udp')
-    for number in range(int(first), int(last or first) + 1):
-        yield number, protocol
 
 
 def wanted_ports(container: Container) -> tuple[PortBinding, ...]:

@@ -14,8 +14,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -25,6 +24,7 @@ from dockerlab.engine.container import Container, ContainerId, ContainerState
 from dockerlab.engine.events import Events
 from dockerlab.engine.folders import Folders
 from dockerlab.engine.images import Images
+from dockerlab.engine.lifeobserver import LifeObserver, this_boot
 from dockerlab.engine.restart import next_delay_s, wants_restart
 from dockerlab.engine.roster import Roster
 from dockerlab.engine.sharing import find_donors
@@ -34,25 +34,9 @@ from dockerlab.engine.task import ExitRecord, Message, Task
 from dockerlab.engine.waiters import Waiters
 from dockerlab.errors import Conflict, DockerlabError, NotModified, StartFailure
 
-__all__ = ["LifeObserver", "Lives", "this_boot"]
+__all__ = ["Lives"]
 
 _log = logging.getLogger("dockerlab.engine")
-
-
-class LifeObserver(Protocol):
-    """Who wants to know what happens to containers: execs, health checks."""
-
-    def running(self, container: Container, task: Task) -> None:
-        """Note that it runs: it was started, or taken back from an earlier engine."""
-
-    def ended(self, container: Container) -> None:
-        """Note that its process has ended; its monitor may still be there."""
-
-    def gone(self, container: Container) -> None:
-        """Note that its monitor has ended too."""
-
-    def removed(self, container_id: ContainerId) -> None:
-        """Note that it is no more."""
 
 
 class Lives:
@@ -412,8 +396,3 @@ class Lives:
             background.cancel()
         for running in (*self._tasks.values(), *self._leaving.values()):
             running.close()
-
-
-def this_boot() -> str:
-    """Return the kernel's name of this boot; proc_sys_kernel(5), random/boot_id."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

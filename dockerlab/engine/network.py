@@ -3,6 +3,7 @@
 `daemon.shapes.network` translates between these records and the API's JSON.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Literal, NewType
 
@@ -23,6 +24,7 @@ __all__ = [
     "PortBinding",
     "asked_networks",
     "check_settings",
+    "ports_of",
 ]
 
 NetworkId = NewType("NetworkId", str)
@@ -30,6 +32,7 @@ NetworkDriver = Literal["bridge", "host", "null"]
 
 # The networks that every engine has; nobody can remove them.
 BRIDGE, HOST, NONE = "bridge", "host", "none"
+_MAX_PORT = 65535
 
 
 class IpamSubnet(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,3 +145,24 @@ def check_settings(network: Network, settings: EndpointSettings) -> None:
             "user specified IP address is supported on user defined networks only",
             "make a network with docker network create --subnet, and run the container on that",
         )
+
+
+def ports_of(text: str) -> Iterator[tuple[int, str]]:
+    """Yield number and protocol of each port that ``80``, ``80/tcp`` or ``80-82/udp`` names.
+
+    Raises
+    ------
+    InvalidArgument
+        It names none.
+    """
+    numbers, _, protocol = text.partition("/")
+    first, _, last = numbers.partition("-")
+    protocol = (protocol or "tcp").lower()
+    if not (first.isdecimal() and (last or first).isdecimal()):
+        raise InvalidArgument(f'invalid port specification: "{text}"')
+    if not 0 < int(first) <= int(last or first) <= _MAX_PORT:
+        raise InvalidArgument(f'invalid port specification: "{text}"')
+    if protocol not in ("tcp", "udp"):
+        raise InvalidArgument(f'invalid proto: "{protocol}": ports are of tcp or of udp')
+    for number in range(int(first), int(last or first) + 1):
+        yield number, protocol

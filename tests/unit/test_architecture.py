@@ -25,7 +25,7 @@ OWNERS = {
     "urllib3": {"image.registry", "client"},  # the client meets it in docker-py's exceptions
     "isal": {"image.layer"},
     "zstandard": {"image.layer"},
-    "msgspec": {"oci", "engine", "daemon", "hub", "image"},
+    "msgspec": {"oci", "engine", "daemon", "hub", "image", "network"},
     "dask": {"cluster"},
     "distributed": {"cluster"},
 }
@@ -65,6 +65,7 @@ RECORDS = {
     "isolation",
     "log",
     "mount",
+    "network",
     "registry",
     "system",
     "usage",

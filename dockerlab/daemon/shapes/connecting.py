@@ -10,10 +10,9 @@ from typing import Any
 
 import msgspec
 
-from dockerlab.daemon.shapes.network import EndpointBody, endpoint_settings
-from dockerlab.engine.hostports import ports_of
+from dockerlab.daemon.shapes.network import EndpointBody, checked_mac, endpoint_settings
 from dockerlab.engine.isolation import CONTAINER_MODE
-from dockerlab.engine.network import EndpointSettings, PortBinding
+from dockerlab.engine.network import EndpointSettings, PortBinding, ports_of
 from dockerlab.errors import InvalidArgument
 
 __all__ = ["PortBody", "endpoints", "exposed_ports", "network_mode", "parse_bindings"]
@@ -121,5 +120,5 @@ def endpoints(
     places = {name: endpoint_settings(name, body) for name, body in bodies.items()}
     first = places.pop(mode, None) or EndpointSettings(network=mode)
     if mac and not first.mac:
-        first = msgspec.structs.replace(first, mac=mac)
+        first = msgspec.structs.replace(first, mac=checked_mac(mac))
     return (first, *places.values())

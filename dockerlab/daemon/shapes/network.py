@@ -20,13 +20,14 @@ from dockerlab.engine.network import (
     NetworkId,
     PortBinding,
 )
-from dockerlab.errors import Forbidden, InvalidArgument, NotFound
+from dockerlab.errors import Forbidden, InvalidArgument, NotFound, Unsupported
 
 __all__ = [
     "ConnectBody",
     "DisconnectBody",
     "EndpointBody",
     "NetworkBody",
+    "checked_mac",
     "endpoint",
     "endpoint_settings",
     "network",
@@ -143,17 +144,23 @@ def endpoint_settings(name: str, body: EndpointBody | None) -> EndpointSettings:
     """Return what a client wants of a container's place on the network `name`."""
     if body is None:
         return EndpointSettings(network=name)
+    if body.links:
+        raise Unsupported(
+            "--link is not supported by this version of dockerlab",
+            "leave it out: on a network of your own containers find each other by name",
+        )
     addresses = body.ipam_config or _AddressesBody()
     return EndpointSettings(
         network=name,
         aliases=tuple(body.aliases or ()),
         ipv4=addresses.ipv4_address or "",
         ipv6=addresses.ipv6_address or "",
-        mac=_mac(body.mac_address or ""),
+        mac=checked_mac(body.mac_address or ""),
     )
 
 
-def _mac(text: str) -> str:
+def checked_mac(text: str) -> str:
+    """Return a hardware address as it is kept; raise InvalidArgument for what is none."""
     if text and not _MAC.fullmatch(text):
         raise InvalidArgument(f"invalid MAC address: {text}")
     return text.lower()
