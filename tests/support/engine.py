@@ -145,11 +145,11 @@ class EngineUnderTest:
         return zygote
 
     def network_service_pid(self) -> int:
-        """Return the process that makes links; an earlier daemon's may be nobody's child."""
+        """Return the process that makes links, 0 for none; an earlier daemon's is nobody's child."""
         for status in Path("/proc").glob("[0-9]*"):
             if _is_network_service(int(status.name), self.runtime_dir.name):
                 return int(status.name)
-        raise RuntimeError("there is no network service")
+        return 0
 
     def _children(self) -> list[int]:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
