@@ -95,6 +95,7 @@ class Ports:
             make = _maker(socket.SOCK_DGRAM)
             ports.append(DatagramPort(self._loop, listener, target, make))
             return
+        _set_options(listener)
         port = _Port(listener, target)
         ports.append(port)
         self._loop.watch(listener.fileno(), select.EPOLLIN, lambda _: self._accept(port))
@@ -152,9 +153,9 @@ class Ports:
             self._loop.complain(error)
         for client in waiting:
             client.close()
-        for pair in pairs:
-            for sock in pair:
-                _set_options(sock)
+        for client, server in pairs:
+            client.setblocking(False)  # noqa: FBT003
+            server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return pairs
 
     def _connection_handler(self, joint: Joint) -> Callable[[int], None]:
@@ -197,13 +198,12 @@ class Ports:
         joint.close(is_broken=is_broken)
 
 
-def _set_options(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # Its end comes next.
-        sock.setblocking(False)  # noqa: FBT003
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
-            sock.setsockopt(socket.IPPROTO_TCP, option, _KEEPALIVE_S)
+def _set_options(listener: socket.socket) -> None:
+    """Set what the sockets that are accepted inherit; tcp(7), socket(7)."""
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
+        listener.setsockopt(socket.IPPROTO_TCP, option, _KEEPALIVE_S)
 
 
 def _maker(kind: socket.SocketKind) -> Callable[[Target], socket.socket]:

@@ -150,9 +150,13 @@ class NetworkService:
                 self.close(guest)
             guest.close()
         self.let_go()
-        wait_for_end(self.hello.pid)
         self._loop.close()
         os.close(self._log)
+        try:
+            wait_for_end(self.hello.pid)
+        except AssertionError:
+            os.kill(self.hello.pid, signal.SIGKILL)
+            raise
 
     @property
     def log(self) -> str:

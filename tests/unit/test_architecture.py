@@ -16,6 +16,7 @@ OWNERS = {
     "docker": {"client", ""},  # "": the package itself, for `dockerlab.connect`
     "requests": {"client"},
     "tornado": {"daemon", "hub"},
+    "dnslib": {"network"},
     "IPython": {"notebook"},
     "ipywidgets": {"notebook"},
     "traitlets": {"notebook"},
