@@ -1,7 +1,9 @@
 """Networks by the real docker client: bridges, names, published ports, and who keeps them."""
 
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -13,6 +15,7 @@ from urllib.request import urlopen
 
 import docker
 import pytest
+from docker.models.containers import Container
 
 from tests.support.engine import EngineUnderTest, recorded_events, wait_until
 from tests.support.fixtures import DockerCli
@@ -27,6 +30,7 @@ WGET = ("sh", "-c", 'busybox timeout 5 busybox wget -q -O- "$0"; exit $?')
 NO_ANSWER = 143
 WEB = 'echo "$0" > /index.html; exec busybox httpd -f -h /'
 ECHO = """
+import signal
 import socket
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 sock.bind(("", 9000))
@@ -314,7 +318,7 @@ def test_nothing_drops_when_the_daemon_is_killed(
         name="asker", network="mine", detach=True,
     )  # fmt: skip
     one = client.containers.get("one")
-    port = one.ports["80/tcp"][0]["HostPort"]
+    port = _port(one)
     wait_until(lambda: b"ok" in asker.logs(), "names are asked for")
     failures: list[Exception] = []
     done = threading.Event()
@@ -341,7 +345,7 @@ def test_nothing_drops_when_the_daemon_is_killed(
     thread.join()
     assert (again.strip(), failures) == (b"one", [])
     assert b"lost" not in client.containers.get("asker").logs()
-    assert client.containers.get("one").ports["80/tcp"][0]["HostPort"] == port
+    assert _port(client.containers.get("one")) == port
 
 
 def test_a_network_service_that_was_killed_is_made_good(fresh_engine: EngineUnderTest) -> None:
@@ -352,11 +356,10 @@ def test_a_network_service_that_was_killed_is_made_good(fresh_engine: EngineUnde
         TOOLS, ["sh", "-c", WEB, "one"], name="one", network="mine",
         ports={"80/tcp": ("127.0.0.1", 0)}, detach=True,
     )  # fmt: skip
-    one.reload()
-    port = one.ports["80/tcp"][0]["HostPort"]
+    port = _port(one)
     assert fetch(port) == "one"
     pid = fresh_engine.network_service_pid()
-    subprocess.run(["kill", "-9", str(pid)], check=True)
+    os.kill(pid, signal.SIGKILL)
     wait_until(lambda: fresh_engine.network_service_pid() not in (0, pid), "another is started")
     wait_until(lambda: _is_open(int(port)), "the port is there again")
     assert fetch(port) == "one"
@@ -367,3 +370,11 @@ def test_a_network_service_that_was_killed_is_made_good(fresh_engine: EngineUnde
 def _is_open(port: int) -> bool:
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _port(container: Container) -> str:
+    """Return the port of the host that leads to port 80."""
+    container.reload()
+    bindings = container.ports["80/tcp"]
+    assert bindings
+    return bindings[0]["HostPort"]

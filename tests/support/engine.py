@@ -145,7 +145,7 @@ class EngineUnderTest:
         return zygote
 
     def network_service_pid(self) -> int:
-        """Return the process that makes links, 0 for none; an earlier daemon's is nobody's child."""
+        """Return the process that makes links, 0 for none; it may be an earlier daemon's child."""
         for status in Path("/proc").glob("[0-9]*"):
             if _is_network_service(int(status.name), self.runtime_dir.name):
                 return int(status.name)
