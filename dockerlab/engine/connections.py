@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequen
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import ip_interface
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,6 +26,8 @@ from dockerlab.engine.hostports import choose_ports, wanted_ports
 from dockerlab.engine.network import Endpoint, EndpointSettings, Network, asked_networks
 from dockerlab.engine.networkplans import endpoint_plan, network_plan, sandbox_plan
 from dockerlab.engine.networks import Networks
+from dockerlab.engine.processend import ProcessEnd
+from dockerlab.engine.subnetlock import choosing
 from dockerlab.errors import Conflict, DockerlabError, EngineFailure, NotFound, StartFailure
 from dockerlab.kernel.fds import OwnedFd
 from dockerlab.network.client import NetworkClient
@@ -37,6 +40,7 @@ __all__ = ["Connections", "Placement"]
 _log = logging.getLogger("dockerlab.engine")
 
 _INTERFACE = "eth"
+_HINT = "the networks none and host (--network) need neither bridge nor service"
 _SHORT_ID = 12
 # How often another port of a range is tried when somebody was quicker.
 _ATTEMPTS = 5
@@ -63,10 +67,19 @@ class Connections:
 
     Parameters
     ----------
+    shared : Path
+        A folder that other engines of the user have, too (`subnetlock`).
     containers : callable
         Returns the records of all containers; those that run have endpoints.
     upstreams : callable
         Returns the addresses of the host's name servers.
+
+    Attributes
+    ----------
+    hello : Hello or None
+        What the service said of itself last.
+    failure : str
+        Why there is none, '' when there is or was.
     """
 
     def __init__(
@@ -74,19 +87,22 @@ class Connections:
         client: NetworkClient,
         networks: Networks,
         events: Events,
+        shared: Path,
         containers: Callable[[], Iterable[Container]],
         upstreams: Callable[[], tuple[str, ...]],
     ) -> None:
         self._client = client
         self._networks = networks
         self._events = events
+        self._shared = shared
         self._containers = containers
         self._upstreams = upstreams
         # Given, but not yet in a record: starts that are under way.
         self._given: dict[ContainerId, tuple[Endpoint, ...]] = {}
         self._lock = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
-        self._service: OwnedFd | None = None
+        self._service: ProcessEnd | None = None
+        self.failure = ""
         self.hello: Hello | None = None
 
     # What a start needs
@@ -128,7 +144,8 @@ class Connections:
         except StartFailure:
             raise
         except DockerlabError as error:
-            raise StartFailure(error.message, step="network", hint=error.hint) from error
+            hint = error.hint or (_HINT if isinstance(error, EngineFailure) else "")
+            raise StartFailure(error.message, step="network", hint=hint) from error
 
     def _without_links(self, container: Container, asked: Sequence[EndpointSettings]) -> Container:
         endpoints = tuple(
@@ -180,7 +197,8 @@ class Connections:
     def started(self, container: Container) -> None:
         """Note that what a start was given is in the container's record now; tell who listens."""
         self.settle(container.id)
-        self.watch_later(container)
+        if _has_links(container):  # The service sees its end, for when no daemon does.
+            self._later(self._watch(container))
         self._tell(container, "connect")
 
     def ended(self, container: Container) -> None:
@@ -197,11 +215,6 @@ class Connections:
     def settle(self, container_id: ContainerId) -> None:
         """Forget what a start was given: it is in the container's record now, or taken back."""
         self._given.pop(container_id, None)
-
-    def watch_later(self, container: Container) -> None:
-        """Have the service see the container's end, for when no daemon does."""
-        if _has_links(container):
-            self._later(self._watch(container))
 
     async def _watch(self, container: Container) -> None:
         try:
@@ -249,6 +262,14 @@ class Connections:
 
     # The service
 
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[None]:
+        """Make a change of the networks in the block, and have the service follow it."""
+        await self.ready()
+        async with choosing(self._shared):
+            yield
+            await self.sync()
+
     async def sync(self) -> None:
         """Have the service know the networks that there are now, if there is one."""
         if self._client.is_connected:
@@ -260,9 +281,11 @@ class Connections:
         self._later(self._begin())
 
     async def _begin(self) -> None:
+        self.failure = ""
         try:
             await self.ready()
-        except DockerlabError as error:
+        except (DockerlabError, OSError) as error:
+            self.failure = str(error)
             _log.warning("containers have no bridge networks: %s", error)
 
     async def ready(self) -> None:
@@ -271,9 +294,10 @@ class Connections:
             if self._client.is_connected:
                 return
             self.hello = await self._client.connect()
-            self._look_at(self.hello.pid)
-            self._networks.avoid_collisions(self._is_used)
-            await self.sync()
+            self._service = ProcessEnd(self.hello.pid, self._service_ended)
+            async with choosing(self._shared):
+                self._networks.avoid_collisions(self._is_used)
+                await self.sync()
             running = {c.id: c for c in self._containers() if _has_links(c)}
             for name in self.hello.sandboxes:
                 if name not in running and name not in self._given:
@@ -295,15 +319,9 @@ class Connections:
             return
         await self._watch(container)
 
-    def _look_at(self, pid: int) -> None:
-        """Notice the end of the service: what depends on it must not wait for the next start."""
-        with suppress(ProcessLookupError):
-            self._service = OwnedFd(os.pidfd_open(pid))
-            asyncio.get_running_loop().add_reader(self._service.number, self._service_ended)
-
     def _service_ended(self) -> None:
-        self._forget_service()
         _log.warning("the network service was killed; it is started again")
+        # What depends on it must not wait for the next start.
         self._later(self._revive())
 
     async def _revive(self) -> None:
@@ -311,17 +329,12 @@ class Connections:
             await self.sync()  # Whereby the client notices, too.
         await self._begin()
 
-    def _forget_service(self) -> None:
-        if self._service is not None:
-            asyncio.get_running_loop().remove_reader(self._service.number)
-            self._service.close()
-            self._service = None
-
     def close(self) -> None:
         """Let go of the service: it goes on while containers need it."""
         for task in self._background:
             task.cancel()
-        self._forget_service()
+        if self._service is not None:
+            self._service.close()
         self._client.close()
 
     # What they are made of

@@ -117,7 +117,8 @@ class Engine:
         networks = Networks(database, DEFAULT_POOLS, Links(_mark(settings)).foreign_routes)
         networks.load()
         client = _make_network_client(settings, mapping)
-        connections = Connections(client, networks, events, roster.all, forwarded_servers)
+        shared = settings.runtime_dir.parent
+        connections = Connections(client, networks, events, shared, roster.all, forwarded_servers)
         lives = Lives(roster, folders, images, events, starter, connections)
         containers = Containers(roster, folders, images, events, starter, lives, networks)
         execs = Execs(containers, events, starter, ExecNotes(folders))
@@ -140,7 +141,7 @@ class Engine:
             pulls=Pulls(settings, images, events, store, registries),
             registries=registries,
             events=events,
-            system=System(settings, tier, roster, images, spawner, registries),
+            system=System(settings, tier, roster, images, spawner, registries, connections),
             resources=Resources(roster, folders, events, containers, pausing),
             _lives=lives,
             volumes=volumes,

@@ -113,7 +113,8 @@ def _matches(event: Event, filters: Mapping[str, Sequence[str]]) -> bool:
             names = (
                 event.actor_id,
                 event.attributes.get("name", ""),
-                event.attributes.get(key, ""),
+                # A network's event names a container, too, and is not that one's.
+                event.attributes.get("image", "") if key == "image" else "",
             )
             hit = any(w in names or (w and event.actor_id.startswith(w)) for w in wanted)
         elif key == "label":

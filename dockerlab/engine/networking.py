@@ -75,12 +75,13 @@ class Networking:
 
     async def create(self, wanted: Network) -> Network:
         """Make a network; see `Networks.create`. What the kernel refuses leaves nothing."""
-        network = self._networks.create(wanted)
+        network = None
         try:
-            await self._connections.ready()
-            await self._connections.sync()
+            async with self._connections.changing():
+                network = self._networks.create(wanted)
         except BaseException:
-            self._networks.forget(network)
+            if network is not None:
+                self._networks.forget(network)
             raise
         self._events.of_network(network, "create")
         return network
