@@ -18,7 +18,7 @@ from dockerlab.network.pools import (
     local_subnet6,
 )
 
-__all__ = ["assign", "mac_of", "subnets_for"]
+__all__ = ["assign", "interface_name", "mac_of", "next_number", "subnets_for"]
 
 _IPV4, _IPV6 = 4, 6
 
@@ -142,6 +142,23 @@ def mac_of(interfaces: Sequence[str]) -> str:
     """
     packed = ip_address(interfaces[0].partition("/")[0]).packed[-4:]
     return "02:42:" + packed.hex(":")
+
+
+def interface_name(number: int) -> str:
+    """Return what a container calls its interface of that number."""
+    return f"eth{number}"
+
+
+def next_number(used: Iterable[str]) -> int:
+    """Return the lowest number whose name is not used.
+
+    Examples
+    --------
+    >>> next_number(["eth0", "eth2"])
+    1
+    """
+    names = set(used)
+    return next(n for n in range(len(names) + 1) if interface_name(n) not in names)
 
 
 def _range(text: str, subnet: Subnet) -> Subnet | None:

@@ -39,7 +39,6 @@ __all__ = ["Connections", "Placement"]
 
 _log = logging.getLogger("dockerlab.engine")
 
-_INTERFACE = "eth"
 _HINT = "the networks none and host (--network) need neither bridge nor service"
 _SHORT_ID = 12
 # How often another port of a range is tried when somebody was quicker.
@@ -242,7 +241,7 @@ class Connections:
         """Put a running container on one more network; `settle` when that is written down."""
         await self.ready()
         network = self._networks.get(wanted.network)
-        number = _next_interface(container.endpoints)
+        number = addressing.next_number(e.interface for e in container.endpoints)
         endpoint = self._assign(container, network, wanted, number, ())
         if any(other.gateways for other in container.endpoints):
             endpoint = _without_gateways(endpoint)
@@ -362,7 +361,7 @@ class Connections:
         return Endpoint(
             id=secrets.token_hex(32),
             network_id=network.id,
-            interface=f"{_INTERFACE}{number}",
+            interface=addressing.interface_name(number),
             interfaces=interfaces,
             gateways=gateways,
             mac=wanted.mac or addressing.mac_of(interfaces),
@@ -395,8 +394,3 @@ def _has_links(container: Container) -> bool:
 
 def _without_gateways(endpoint: Endpoint) -> Endpoint:
     return msgspec.structs.replace(endpoint, gateways=())
-
-
-def _next_interface(endpoints: Iterable[Endpoint]) -> int:
-    used = {endpoint.interface for endpoint in endpoints}
-    return next(n for n in range(len(used) + 1) if f"{_INTERFACE}{n}" not in used)
