@@ -4,6 +4,7 @@
 #   make lab     open the notebooks in JupyterLab
 #   make test    all tests; ends with the counts of passed, failed and skipped
 #   make kernel  the runtime's tests on Debian's kernel, in an emulated machine (minutes)
+#   make networks  the tests of bridges, with two hundred containers one after another
 #   make lint    ruff, mypy, the layering and the limits of the style
 #   make docs    write the reference of the magics and the command again
 #   make bench   the side-by-side measurements (benchmarks/README.md)
@@ -18,7 +19,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 	&& { command -v $$p; break; }; done)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore
 
-.PHONY: demo lab test kernel lint format docs bench clean
+.PHONY: demo lab test kernel networks lint format docs bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -34,6 +35,10 @@ test: $(VENV)/.test
 # As root, with qemu-system-x86 and linux-image-amd64; a part of `make test`, too.
 kernel: $(VENV)/.test
 	$(BIN)/python -m pytest tests/kernels
+
+# As root: two hundred containers come and go on a bridge, and nothing is left.
+networks: $(VENV)/.test
+	DOCKERLAB_TEST_RUNS=200 $(BIN)/python -m pytest tests/integration/test_networks.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -51,6 +56,7 @@ docs: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/run_latency.py
+	$(BIN)/python benchmarks/run_latency.py --network bridge
 	$(BIN)/python benchmarks/rootless_latency.py
 
 clean:

@@ -37,10 +37,13 @@ class EngineApi:
     ----------
     path : Path
         The socket.
+    network : str
+        The ``NetworkMode`` of its containers.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, network: str = "none") -> None:
         self._path = path
+        self._network = network
 
     def version(self) -> str:
         """Return what the engine calls itself."""
@@ -65,7 +68,7 @@ class EngineApi:
                 "Image": reference,
                 "AttachStdout": True,
                 "AttachStderr": True,
-                "HostConfig": {"NetworkMode": "none"},
+                "HostConfig": {"NetworkMode": self._network},
             }
             created = _ask(control, "POST", "/containers/create", body, expect=201)
             name = json.loads(created)["Id"]

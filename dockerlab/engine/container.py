@@ -11,6 +11,7 @@ import msgspec
 from dockerlab.engine.health import Health
 from dockerlab.engine.isolation import Isolation
 from dockerlab.engine.mount import Mount
+from dockerlab.engine.network import Endpoint, EndpointSettings, PortBinding
 from dockerlab.oci.digest import Digest
 
 __all__ = [
@@ -139,6 +140,8 @@ class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
     dns: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
+    port_bindings: tuple[PortBinding, ...] = ()
+    publish_all: bool = False
 
 
 class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +173,7 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True):
 class Container(msgspec.Struct, frozen=True, kw_only=True):
     """One container. `config` is merged with the image's; `name` has no leading slash.
 
+    `networks` are those it is to be on; `endpoints` and `ports` are what it has while it runs.
     Change is `msgspec.structs.replace`; the keeper is `engine.containers`.
     """
 
@@ -183,6 +187,9 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     layers: tuple[Digest, ...] = ()
     platform: str = "linux"
     mounts: tuple[Mount, ...] = ()
+    networks: tuple[EndpointSettings, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    ports: tuple[PortBinding, ...] = ()
 
     @property
     def argv(self) -> tuple[str, ...]:

@@ -30,7 +30,10 @@ from dockerlab.engine.logconfig import log_files
 from dockerlab.engine.logs import LogSource, read_log
 from dockerlab.engine.merging import check_platform, merge
 from dockerlab.engine.names import check_name, choose_name, new_id
+from dockerlab.engine.network import EndpointSettings
+from dockerlab.engine.networks import Networks
 from dockerlab.engine.pausing import check_not_paused
+from dockerlab.engine.places import settle_places
 from dockerlab.engine.roster import Roster
 from dockerlab.engine.sharing import named_donors
 from dockerlab.engine.signals import parse_signal
@@ -46,7 +49,7 @@ __all__ = ["Containers"]
 class Containers:
     """All containers of a data root."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the keepers that it asks, at the only call
         self,
         roster: Roster,
         folders: Folders,
@@ -54,6 +57,7 @@ class Containers:
         events: Events,
         starter: Starter,
         lives: Lives,
+        networks: Networks,
     ) -> None:
         self._roster = roster
         self._folders = folders
@@ -61,6 +65,7 @@ class Containers:
         self._events = events
         self._starter = starter
         self._lives = lives
+        self._networks = networks
 
     # Looking
 
@@ -108,7 +113,12 @@ class Containers:
     # Verbs
 
     async def create(
-        self, name: str, config: ContainerConfig, host: HostConfig, platform: str
+        self,
+        name: str,
+        config: ContainerConfig,
+        host: HostConfig,
+        platform: str,
+        networks: Sequence[EndpointSettings] = (),
     ) -> tuple[ContainerId, builtins.list[str]]:
         """Create a container: a record and a folder, no process. Returns its id and warnings."""
         begin = time.monotonic()
@@ -119,6 +129,8 @@ class Containers:
         if config.stop_signal:
             parse_signal(config.stop_signal)  # Refused now, rather than at its stop.
         host = self._starter.settle(host)
+        places, more = settle_places(config, host, networks, self._networks.find)
+        warnings += more
         merged = merge(config, image.config.config or RunConfig())
         container = Container(
             id=new_id(),
@@ -128,6 +140,7 @@ class Containers:
             config=merged,
             host=host,
             layers=self._images.layers_of(image),
+            networks=places,
         )
         mounts = self._starter.choose_mounts(merged, host, lambda other: self.get(other).mounts)
         container = msgspec.structs.replace(container, mounts=mounts)

@@ -15,13 +15,14 @@ import msgspec
 
 from dockerlab.engine.container import Container, ContainerId
 from dockerlab.engine.event import Event
+from dockerlab.engine.network import Network, NetworkId
 from dockerlab.engine.volume import Volume
 from dockerlab.errors import EngineFailure
 from dockerlab.oci.digest import Digest
 
 __all__ = ["Database", "ImageRow", "NameRow"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _MAX_EVENTS = 10_000
 
 _SCHEMA = """
@@ -49,6 +50,7 @@ CREATE INDEX events_by_time ON events (time_ns);
 # What each version added to the one before: a new file is the oldest one, and then goes this way.
 _MIGRATIONS = {
     2: "CREATE TABLE volumes (name TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;",
+    3: "CREATE TABLE networks (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;",
 }
 
 
@@ -209,6 +211,24 @@ class Database:
         """Return all records."""
         rows = self._db.execute("SELECT record FROM volumes")
         return [msgspec.json.decode(record, type=Volume) for (record,) in rows]
+
+    # Networks
+
+    def save_network(self, network: Network) -> None:
+        """Insert or replace the record."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO networks VALUES (?,?)",
+            (network.id, msgspec.json.encode(network)),
+        )
+
+    def delete_network(self, network_id: NetworkId) -> None:
+        """Delete the record."""
+        self._db.execute("DELETE FROM networks WHERE id=?", (network_id,))
+
+    def networks(self) -> list[Network]:
+        """Return all records."""
+        rows = self._db.execute("SELECT record FROM networks")
+        return [msgspec.json.decode(record, type=Network) for (record,) in rows]
 
     # Events
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dockerlab.config import Settings, process_environment
 from dockerlab.engine.archives import Archives
+from dockerlab.engine.connections import Connections
 from dockerlab.engine.containers import Containers
 from dockerlab.engine.database import Database
 from dockerlab.engine.events import Events
@@ -19,11 +20,14 @@ from dockerlab.engine.execnotes import ExecNotes
 from dockerlab.engine.execs import Execs
 from dockerlab.engine.folders import Folders
 from dockerlab.engine.healthchecks import HealthChecks
+from dockerlab.engine.hostresolver import forwarded_servers
 from dockerlab.engine.images import Images
 from dockerlab.engine.info import System
 from dockerlab.engine.launching import Launching, Namespaced, Refusing
 from dockerlab.engine.lives import Lives
 from dockerlab.engine.logconfig import LogDefaults, check
+from dockerlab.engine.networking import Networking
+from dockerlab.engine.networks import Networks
 from dockerlab.engine.pausing import Pausing
 from dockerlab.engine.pulls import Pulls, Store
 from dockerlab.engine.recovery import recover
@@ -41,12 +45,18 @@ from dockerlab.engine.volumes import Volumes
 from dockerlab.errors import Conflict
 from dockerlab.image.content import ContentStore
 from dockerlab.image.layers import FolderLayers
+from dockerlab.network.client import NetworkClient
+from dockerlab.network.links import Links
+from dockerlab.network.pools import DEFAULT_POOLS
 from dockerlab.runtime import usernamespace
+from dockerlab.runtime.holder import SOCKET_NAME
 from dockerlab.runtime.launch import UserNamespace
 from dockerlab.runtime.probes.asking import Host
 from dockerlab.runtime.probes.programs import find
 from dockerlab.runtime.tier import LOOK_ONLY, PLAIN, PTRACE, ROOTFUL, Tier, choose_tier
 from dockerlab.runtime.usernamespace import Mapping
+
+_NETWORK_SOCKET = "network.sock"
 
 __all__ = ["Engine", "host_of", "make_spawner", "mapping_of"]
 
@@ -66,6 +76,8 @@ class Engine:
     resources: Resources
     _lives: Lives
     volumes: Volumes
+    networks: Networking
+    _connections: Connections
     _database: Database
     _spawner: Spawner
 
@@ -101,22 +113,21 @@ class Engine:
         volumes = Volumes(database, folders, events, spawner, roster.all)
         volumes.load()
         launching = _make_launching(tier, spawner, layers, folders.base)
-        starter = Starter(
-            spawner,
-            launching,
-            Storage(volumes, spawner),
-            mapping,
-            _cgroup_parent(settings, mapping),
-            log_defaults=_log_defaults(settings),
-            runtimes=find_runtimes(settings.runtimes, is_rootless=mapping is not None),
-        )
-        lives = Lives(roster, folders, images, events, starter)
-        containers = Containers(roster, folders, images, events, starter, lives)
+        starter = _make_starter(settings, launching, Storage(volumes, spawner), mapping)
+        networks = Networks(database, DEFAULT_POOLS, Links(_mark(settings)).foreign_routes)
+        networks.load()
+        client = _make_network_client(settings, mapping)
+        shared = settings.runtime_dir.parent
+        connections = Connections(client, networks, events, shared, roster.all, forwarded_servers)
+        lives = Lives(roster, folders, images, events, starter, connections)
+        containers = Containers(roster, folders, images, events, starter, lives, networks)
         execs = Execs(containers, events, starter, ExecNotes(folders))
         pausing = Pausing(roster, folders, events)
         lives.observers += [pausing, execs, HealthChecks(execs, lives, roster, events)]
         await recover(roster, lives, images, folders, spawner)
         execs.take_back(roster.all())
+        if tier.name not in PLAIN:
+            connections.begin()
         unpacker = ZygoteUnpacker(
             spawner, is_rootless=mapping is not None, is_plain=tier.name in PLAIN
         )
@@ -130,10 +141,12 @@ class Engine:
             pulls=Pulls(settings, images, events, store, registries),
             registries=registries,
             events=events,
-            system=System(settings, tier, roster, images, spawner, registries),
+            system=System(settings, tier, roster, images, spawner, registries, connections),
             resources=Resources(roster, folders, events, containers, pausing),
             _lives=lives,
             volumes=volumes,
+            networks=Networking(networks, connections, roster, lives, folders, events),
+            _connections=connections,
             _database=database,
             _spawner=spawner,
         )
@@ -146,6 +159,7 @@ class Engine:
     async def close(self) -> None:
         """Let go of containers, which go on, and close the files."""
         self._lives.close()
+        self._connections.close()
         self.pulls.close()
         self.events.flush()
         self._spawner.close()
@@ -169,6 +183,31 @@ def make_spawner(settings: Settings, tier: Tier, mapping: Mapping | None) -> Spa
     """Return the way to the zygote of a data root, in the namespaces that the tier has."""
     namespace = None if mapping is None else UserNamespace(settings.runtime_dir, mapping)
     return Spawner(2, namespace, has_namespaces=tier.name not in PLAIN)
+
+
+def _mark(settings: Settings) -> str:
+    """Return what an engine's links and rules are known by: as its folder of sockets is."""
+    return settings.runtime_dir.name
+
+
+def _make_network_client(settings: Settings, mapping: Mapping | None) -> NetworkClient:
+    runtime_dir = settings.runtime_dir
+    holder = None if mapping is None else runtime_dir / SOCKET_NAME
+    return NetworkClient(runtime_dir / _NETWORK_SOCKET, _mark(settings), 2, holder)
+
+
+def _make_starter(
+    settings: Settings, launching: Launching, storage: Storage, mapping: Mapping | None
+) -> Starter:
+    return Starter(
+        storage.spawner,
+        launching,
+        storage,
+        mapping,
+        _cgroup_parent(settings, mapping),
+        log_defaults=_log_defaults(settings),
+        runtimes=find_runtimes(settings.runtimes, is_rootless=mapping is not None),
+    )
 
 
 def _make_launching(tier: Tier, spawner: Spawner, layers: FolderLayers, base: Path) -> Launching:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from dockerlab.engine.container import Container
 from dockerlab.engine.database import Database
 from dockerlab.engine.event import Event
+from dockerlab.engine.network import Network
 
 __all__ = ["Events"]
 
@@ -56,6 +57,11 @@ class Events:
             **extra,
         }
         self.publish("container", action, container.id, attributes)
+
+    def of_network(self, network: Network, action: str, **extra: str) -> None:
+        """Publish an event of a network; `extra` is the ``container`` that it is about."""
+        attributes = {**extra, "name": network.name, "type": network.driver}
+        self.publish("network", action, network.id, attributes)
 
     def flush(self) -> None:
         """Write what was not written yet."""
@@ -107,7 +113,8 @@ def _matches(event: Event, filters: Mapping[str, Sequence[str]]) -> bool:
             names = (
                 event.actor_id,
                 event.attributes.get("name", ""),
-                event.attributes.get(key, ""),
+                # A network's event names a container, too, and is not that one's.
+                event.attributes.get("image", "") if key == "image" else "",
             )
             hit = any(w in names or (w and event.actor_id.startswith(w)) for w in wanted)
         elif key == "label":

@@ -11,11 +11,12 @@ import msgspec
 
 from dockerlab.engine.container import Container
 from dockerlab.engine.image import Image
+from dockerlab.engine.network import Network, NetworkId
 from dockerlab.engine.volume import DRIVER, Volume
 from dockerlab.errors import InvalidArgument
 from dockerlab.oci.digest import Digest
 
-__all__ = ["select_containers", "select_images", "select_volumes"]
+__all__ = ["select_containers", "select_images", "select_networks", "select_volumes"]
 
 Filters = Mapping[str, Sequence[str]]
 _Test = Callable[[Container, str], bool]
@@ -47,14 +48,14 @@ def select_containers(
         "status": lambda c, v: c.state.status == v,
         "exited": lambda c, v: c.state.status == "exited" and str(c.state.exit_code) == v,
         "ancestor": lambda c, v: c.image_id in ancestor_ids(v),
-        "network": lambda c, v: v == network_name(c),
+        "network": _is_on,
         "before": lambda c, v: c.created_at < resolve(v).created_at,
         "since": lambda c, v: c.created_at > resolve(v).created_at,
         "is-task": lambda _, v: v.lower() in ("false", "0"),
         "health": lambda c, v: v == (c.state.health.status if c.state.health else "none"),
         "volume": lambda c, v: any(v in (m.source, m.destination) for m in c.mounts),
-        "publish": lambda *_: False,
-        "expose": lambda c, v: any(p in (v, f"{v}/tcp") for p in c.config.exposed_ports),
+        "publish": lambda c, v: any(_is_port(f"{p.port}/{p.protocol}", v) for p in c.ports),
+        "expose": lambda c, v: any(_is_port(p, v) for p in c.config.exposed_ports),
     }
     _check(filters, tests)
     try:
@@ -65,9 +66,58 @@ def select_containers(
         raise InvalidArgument(f"invalid filter 'name={filters['name'][0]}': {exc}") from exc
 
 
-def network_name(container: Container) -> str:
-    """Return the name of the network that the container is on."""
-    return "host" if container.host.network_mode == "host" else "none"
+def _is_on(container: Container, wanted: str) -> bool:
+    names = (settings.network for settings in container.networks)
+    return wanted in names or any(place.network_id == wanted for place in container.endpoints)
+
+
+def _is_port(port: str, wanted: str) -> bool:
+    """Tell whether ``80/tcp`` is what ``80``, ``80/tcp`` or ``79-81/tcp`` means."""
+    number, _, protocol = port.partition("/")
+    numbers, _, wanted_protocol = wanted.partition("/")
+    first, _, last = numbers.partition("-")
+    if not (first.isdecimal() and (last or first).isdecimal()):
+        raise InvalidArgument(f'invalid filter: "{wanted}" is no port, as 80/tcp or 80-90/udp is')
+    is_within = int(first) <= int(number) <= int(last or first)
+    return is_within and (wanted_protocol or "tcp") == protocol
+
+
+def select_networks(
+    networks: Sequence[Network], filters: Filters, used: frozenset[NetworkId]
+) -> list[Network]:
+    """Return the networks that every filter admits, in their order.
+
+    Parameters
+    ----------
+    used : frozenset of NetworkId
+        Those with a running container.
+    """
+    tests: dict[str, Callable[[Network, str], bool]] = {
+        "name": lambda n, v: v in n.name,
+        "id": lambda n, v: v in n.id,
+        "driver": lambda n, v: n.driver == v,
+        "scope": lambda _, v: v == "local",
+        "type": _is_type,
+        "label": lambda n, v: _has_label(n.labels, v),
+        "dangling": lambda n, v: (
+            (n.id not in used and not n.is_predefined) == _boolean("dangling", v)
+        ),
+    }
+    _check(filters, tests)
+    return [
+        network
+        for network in networks
+        if all(
+            (all if key == "label" else any)(tests[key](network, value) for value in values)
+            for key, values in filters.items()
+        )
+    ]
+
+
+def _is_type(network: Network, wanted: str) -> bool:
+    if wanted not in ("builtin", "custom"):
+        raise InvalidArgument(f"invalid filter 'type={wanted}': expected builtin or custom")
+    return network.is_predefined == (wanted == "builtin")
 
 
 def select_images(

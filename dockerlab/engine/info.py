@@ -8,9 +8,11 @@ from pathlib import Path
 
 import dockerlab
 from dockerlab.config import Settings
+from dockerlab.engine.connections import Connections
 from dockerlab.engine.images import Images
 from dockerlab.engine.launching import default_network
 from dockerlab.engine.logconfig import DRIVERS
+from dockerlab.engine.networkfacts import describe_service, service_warnings
 from dockerlab.engine.registries import Registries
 from dockerlab.engine.roster import Roster
 from dockerlab.engine.runtimes import BUILT_IN, find_runtimes
@@ -24,11 +26,13 @@ from dockerlab.runtime.usernamespace import ROOTLESS
 
 __all__ = ["System"]
 
+_NO_NAMESPACE = "no namespace can be made on this host"
+
 
 class System:
     """Answers `version`, `info` and `engine status`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what it asks, at the only call
         self,
         settings: Settings,
         tier: Tier,
@@ -36,6 +40,7 @@ class System:
         images: Images,
         spawner: Spawner,
         registries: Registries,
+        connections: Connections,
     ) -> None:
         self._settings = settings
         self._tier = tier
@@ -43,6 +48,7 @@ class System:
         self._images = images
         self._spawner = spawner
         self._registries = registries
+        self._connections = connections
 
     def info(self) -> EngineInfo:
         """Collect them now."""
@@ -79,6 +85,8 @@ class System:
             log_drivers=DRIVERS,
             sealed_interpreter=self._spawner.is_sealed,
             default_network=default_network(self._tier),
+            network_reason=_NO_NAMESPACE if is_plain else describe_service(self._connections.hello),
+            warnings=service_warnings(self._connections.hello, self._connections.failure),
             containers_running=running,
             containers_paused=paused,
             containers_stopped=len(statuses) - running - paused,

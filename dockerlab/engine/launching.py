@@ -14,6 +14,7 @@ from dockerlab.engine.exec import ExecConfig
 from dockerlab.engine.folders import ContainerFolder
 from dockerlab.engine.hostlimits import check_isolation
 from dockerlab.engine.mount import Mount
+from dockerlab.engine.network import BRIDGE, HOST
 from dockerlab.engine.spawner import Spawner
 from dockerlab.engine.specs import HostFacts, check_cgroup, make_spec
 from dockerlab.errors import Unsupported
@@ -23,8 +24,6 @@ from dockerlab.phases import Stopwatch
 from dockerlab.runtime.tier import PTRACE, Tier
 
 __all__ = ["HOST", "Launching", "Namespaced", "Refusing", "default_network", "settle_network"]
-
-_NONE, HOST = "none", "host"
 
 
 class Launching(Protocol):
@@ -92,8 +91,8 @@ class Namespaced:
         self._base = base
 
     def settle(self, host: HostConfig) -> HostConfig:
-        """Return the config with no network where it names none."""
-        return settle_network(host, _NONE)
+        """Return the config with the default bridge where it names no network."""
+        return settle_network(host, BRIDGE)
 
     def settle_mounts(self, mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
         """Return all of them."""
@@ -163,7 +162,7 @@ class Refusing(Namespaced):
 
 def default_network(tier: Tier) -> str:
     """Return the network of a container that asks for none."""
-    return HOST if tier.name == PTRACE else _NONE
+    return HOST if tier.name == PTRACE else BRIDGE
 
 
 def settle_network(host: HostConfig, network: str) -> HostConfig:

@@ -14,16 +14,17 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from dockerlab.engine.attach import Attachments
+from dockerlab.engine.connections import Connections
 from dockerlab.engine.container import Container, ContainerId, ContainerState
 from dockerlab.engine.events import Events
 from dockerlab.engine.folders import Folders
 from dockerlab.engine.images import Images
+from dockerlab.engine.lifeobserver import LifeObserver, this_boot
 from dockerlab.engine.restart import next_delay_s, wants_restart
 from dockerlab.engine.roster import Roster
 from dockerlab.engine.sharing import find_donors
@@ -33,25 +34,9 @@ from dockerlab.engine.task import ExitRecord, Message, Task
 from dockerlab.engine.waiters import Waiters
 from dockerlab.errors import Conflict, DockerlabError, NotModified, StartFailure
 
-__all__ = ["LifeObserver", "Lives", "this_boot"]
+__all__ = ["Lives"]
 
 _log = logging.getLogger("dockerlab.engine")
-
-
-class LifeObserver(Protocol):
-    """Who wants to know what happens to containers: execs, health checks."""
-
-    def running(self, container: Container, task: Task) -> None:
-        """Note that it runs: it was started, or taken back from an earlier engine."""
-
-    def ended(self, container: Container) -> None:
-        """Note that its process has ended; its monitor may still be there."""
-
-    def gone(self, container: Container) -> None:
-        """Note that its monitor has ended too."""
-
-    def removed(self, container_id: ContainerId) -> None:
-        """Note that it is no more."""
 
 
 class Lives:
@@ -66,13 +51,20 @@ class Lives:
     """
 
     def __init__(
-        self, roster: Roster, folders: Folders, images: Images, events: Events, starter: Starter
+        self,
+        roster: Roster,
+        folders: Folders,
+        images: Images,
+        events: Events,
+        starter: Starter,
+        connections: Connections,
     ) -> None:
         self._roster = roster
         self._folders = folders
         self._images = images
         self._events = events
         self._starter = starter
+        self._connections = connections
         self._boot_id = this_boot()
         self._tasks: dict[ContainerId, Task] = {}
         self._leaving: dict[ContainerId, Task] = {}
@@ -96,6 +88,12 @@ class Lives:
     def has_work(self) -> bool:
         """Tell whether something runs or waits; a container between two runs does."""
         return bool(self._tasks or self.attachments or self._background)
+
+    @asynccontextmanager
+    async def steady(self, container_id: ContainerId) -> AsyncIterator[Container]:
+        """Keep a container from being started or removed in the block, whether or not it runs."""
+        async with self._locked(container_id):
+            yield self._roster.get(container_id)
 
     @asynccontextmanager
     async def at_rest(self, container_id: ContainerId) -> AsyncIterator[Container]:
@@ -140,19 +138,22 @@ class Lives:
             else:
                 self._delays_s.pop(container_id, None)
             try:
-                donors = await find_donors(container, self._roster.get, self._share)
-                task, started = await self._starter.start(
-                    container,
-                    self._folders.container(container_id),
-                    self.attachments.take(container_id),
-                    self.stopwatches.of(container_id),
-                    donors,
-                )
+                stopwatch = self.stopwatches.of(container_id)
+                async with self._connections.placed(container, stopwatch) as place:
+                    donors = await find_donors(container, self._roster.get, self._share)
+                    task, started = await self._starter.start(
+                        place.container,
+                        self._folders.container(container_id),
+                        self.attachments.take(container_id),
+                        stopwatch,
+                        donors,
+                        place.namespace,
+                    )
             except StartFailure as exc:
                 self.attachments.drop(container_id)
                 self._start_failed(container, exc.exit_code, exc.message)
                 raise
-            self._started(container_id, task, started, by_policy=by_policy)
+            self._started(place.container, task, started, by_policy=by_policy)
 
     async def _share(self, donor: Container) -> tuple[int, int]:
         """Return pid and descriptor of a running container; raise Conflict for another."""
@@ -161,11 +162,11 @@ class Lives:
             raise Conflict(f"container {donor.id} is not running")
         return task.pid, await task.share()
 
-    def _started(
-        self, container_id: ContainerId, task: Task, started: Message, *, by_policy: bool
-    ) -> None:
+    def _started(self, placed: Container, task: Task, started: Message, *, by_policy: bool) -> None:
         # Renamed or stopped meanwhile, perhaps: the record is read again.
-        before = self._roster.get(container_id).state
+        container_id = placed.id
+        record = self._roster.get(container_id)
+        before = record.state
         state = ContainerState(
             status="running",
             pid=task.pid,
@@ -176,7 +177,12 @@ class Lives:
             is_stopped_by_user=before.is_stopped_by_user and by_policy,
             health=before.health,
         )
-        container = self.save_state(container_id, state)
+        container = self._roster.save(
+            msgspec.structs.replace(
+                record, state=state, endpoints=placed.endpoints, ports=placed.ports
+            )
+        )
+        self._connections.started(container)
         self._events.of_container(container, "start")
         self.adopt(container_id, task)
 
@@ -245,9 +251,13 @@ class Lives:
             finished_at=finished_at,
             restart_count=before.restart_count + is_restarted,
         )
-        container = self.save_state(container_id, state)
+        places = container
+        container = self._roster.save(
+            msgspec.structs.replace(container, state=state, endpoints=(), ports=())
+        )
         for observer in self.observers:
             observer.ended(container)
+        self._connections.ended(places)
         if record.oom_killed and not before.oom_killed:
             self._events.of_container(container, "oom")
         self._events.of_container(container, "die", exitCode=str(record.exit_code))
@@ -386,8 +396,3 @@ class Lives:
             background.cancel()
         for running in (*self._tasks.values(), *self._leaving.values()):
             running.close()
-
-
-def this_boot() -> str:
-    """Return the kernel's name of this boot; proc_sys_kernel(5), random/boot_id."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

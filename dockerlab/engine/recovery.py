@@ -29,7 +29,8 @@ from dockerlab.engine.cgroup import is_frozen
 from dockerlab.engine.container import Container
 from dockerlab.engine.folders import ContainerFolder, Folders
 from dockerlab.engine.images import Images
-from dockerlab.engine.lives import Lives, this_boot
+from dockerlab.engine.lifeobserver import this_boot
+from dockerlab.engine.lives import Lives
 from dockerlab.engine.restart import starts_with_engine
 from dockerlab.engine.roster import Roster
 from dockerlab.engine.spawner import Spawner

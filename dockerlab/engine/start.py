@@ -33,6 +33,7 @@ from dockerlab.engine.spawner import Spawner, socketpair
 from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT, HostFacts, managed_mount
 from dockerlab.engine.storage import Storage
 from dockerlab.engine.task import Message, Task, start_failure
+from dockerlab.kernel.fds import OwnedFd
 from dockerlab.oci.runtimespec import Spec
 from dockerlab.phases import Stopwatch
 from dockerlab.runtime.cgroups.tree import detect
@@ -104,6 +105,7 @@ class Starter:
         waiting: Sequence[tuple[AttachRequest, socket.socket]],
         stopwatch: Stopwatch,
         donors: dict[str, Donor],
+        network: OwnedFd,
     ) -> tuple[Task, Message]:
         """Start the container's process; returns when it has been executed.
 
@@ -114,6 +116,8 @@ class Starter:
             its own descriptors of them.
         donors : dict
             Who gives which kind of namespace; closed here in every case.
+        network : OwnedFd
+            A network namespace that was made for it, or a closed one; closed here too.
 
         Returns
         -------
@@ -131,6 +135,7 @@ class Starter:
                 descriptors.callback(connection.close)
             for donor in donors.values():
                 descriptors.callback(donor.close)
+            descriptors.callback(network.close)
             await self.launching.prepare(container, folder, stopwatch)
             self._write_bundle(container, folder, donors)
             ours, theirs = socketpair()
@@ -139,9 +144,11 @@ class Starter:
             fds = [theirs.fileno(), *(connection.fileno() for _, connection in waiting)]
             requests = [describe(request) for request, _ in waiting]
             args = self._monitor_args(container, folder, requests)
-            given = {kind: donor for kind, donor in donors.items() if not donor.is_host}
+            given = {kind: d.descriptor for kind, d in donors.items() if not d.is_host}
+            if network.number >= 0:
+                given["network"] = network.number
             args["donors"] = list(given)
-            fds += [donor.descriptor for donor in given.values()]
+            fds += given.values()
             self.spawner.submit("monitor", args, fds)
         message = await task.started
         if message["type"] == "failed":

@@ -49,3 +49,4 @@ class EngineInfo:
     security_options: tuple[str, ...] = ()
     warnings: tuple[str, ...] = field(default=())
     limits: frozenset[str] = ALL
+    network_reason: str = ""

@@ -162,6 +162,7 @@ def _lacking(container: Container, facts: HostFacts) -> Iterator[str]:
         "--device": isolation.devices or isolation.device_cgroup_rules,
         "--tmpfs": isolation.tmpfs,
         "--ulimit": isolation.ulimits,
+        "--publish (a program's ports are the host's)": host.port_bindings or host.publish_all,
         "--sysctl": isolation.sysctls,
         "--group-add": isolation.group_add,
         "--init": isolation.has_init,

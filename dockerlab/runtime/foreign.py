@@ -48,8 +48,15 @@ class ForeignLauncher(Namespaced):
 
     def launch_first(self, stdio: Stdio, streams: list[int], observer: Observer) -> Supervised:
         """Have the runtime make the container; raise StepFailure."""
+        for namespace in self._namespaces:
+            if namespace["type"] in self._donors and "path" not in namespace:
+                # One that was made for it, and that is nobody's else.
+                fd = self._donors[namespace["type"]]
+                namespace["path"] = f"/proc/{os.getpid()}/fd/{fd}"
         self._foreign = Foreign(self._args, self._spec)
         pid, sync = self._foreign.create(streams)
+        for donor in self._donors.values():
+            os.close(donor)
         first = Supervised(self._loop, pid, sync, stdio, observer)
         # As after `leave_pid`: execs are born into the container's pid namespace.
         syscalls.setns(first.pidfd, constants.CLONE_NEWPID)

@@ -7,7 +7,7 @@
 # run it against two engines and compare the folders. REGISTRY (host:port, plain HTTP) must hold
 # library/hello-world and library/busybox and be the engine's mirror of Docker Hub.
 #
-# Every container has --network none, because that is the one network that all engines have here.
+# Nearly every container has --network none, which costs no engine anything.
 set -u
 results=$1
 registry=$2
@@ -318,6 +318,37 @@ step volume_rm docker volume rm mine other bin empty nocopy
 step volume_rm_missing docker volume rm mine
 step volume_prune sh -c 'docker volume prune -f | tail -1'
 step networks docker network ls --format '{{.Name}} {{.Driver}}'
+
+# Networks. Both engines choose subnets of their own: no address is asked for, and none is shown.
+shell network_create 'docker network create --label of=me mine | wc -c'
+step network_taken docker network create mine
+step network_driver docker network create --driver nothing other
+step network_inspect docker network inspect -f '{{.Name}} {{.Driver}} {{.Scope}} {{.Internal}} {{.Labels}} {{len .IPAM.Config}}' mine
+step network_filter docker network ls --filter label=of=me --filter type=custom --format '{{.Name}}'
+step network_filter_bad docker network ls --filter colour=red
+step network_run docker run --rm --network mine busybox sh -c 'ip -4 -o addr show eth0 | wc -l; grep -v search /etc/resolv.conf; tail -1 /etc/hosts | wc -w'
+step network_default docker run --rm busybox sh -c 'ip -4 -o addr show eth0 | wc -l; ip route | wc -l; tail -1 /etc/hosts | wc -w'
+step network_internal sh -c 'docker network create --internal inside >/dev/null; docker run --rm --network inside busybox ip route | grep -c default'
+quiet docker run -d --name onit --network mine --network-alias web busybox sleep 300
+step network_names docker run --rm --network mine busybox sh -c 'for n in onit web; do nslookup -type=a $n | grep Name; done'
+step network_members docker network inspect -f '{{range .Containers}}{{.Name}} {{end}}' mine
+step network_ps docker ps --filter network=mine --format '{{.Names}} {{.Networks}}'
+step network_rm_used docker network rm mine
+step network_connect_again docker network connect mine onit
+step network_connect sh -c 'docker network connect bridge onit && docker exec onit ip -4 -o addr | wc -l'
+step network_disconnect sh -c 'docker network disconnect mine onit && docker exec onit ip -4 -o addr | wc -l'
+step network_disconnect_again docker network disconnect mine onit
+step network_alias_on_default docker run --rm --network-alias web busybox true
+step network_ip_on_default docker run --rm --ip 172.17.0.99 busybox true
+step network_rm docker network rm mine inside
+step network_rm_missing docker network rm mine
+step network_rm_predefined docker network rm bridge
+step network_prune docker network prune -f
+quiet docker rm -f onit
+quiet docker run -d --name open -p 127.0.0.1:0:80 -p 127.0.0.1:0:81/udp busybox sleep 300
+shell publish_port 'docker port open | sed "s/:[0-9]*$//" | sort'
+step publish_taken docker run --rm -p 127.0.0.1:22222-22221:80 busybox true
+quiet docker rm -f open
 step rmi docker rmi "$registry/library/busybox:latest"
 step rmi_last docker rmi -f busybox "$(docker images -q --no-trunc busybox)"
 step save sh -c 'docker save hello-world | tar t | grep -c manifest.json'

@@ -15,6 +15,8 @@ from tests.support.engine import EngineUnderTest
 from tests.support.registry import running_registry
 
 _ROOT = Path(__file__).parents[2]
+# Of dockerd's default bridge: none of those that ours chooses from first.
+_SUBNET = "172.31.76.1/24"
 
 pytestmark = [
     pytest.mark.needs_root,
@@ -41,7 +43,10 @@ def sessions(
         ours = EngineUnderTest(mirrors=[registry.url])
         try:
             ours.start()
-            with running_dockerd([registry.url]) as theirs, ThreadPoolExecutor(2) as pool:
+            with (
+                running_dockerd([registry.url], subnet=_SUBNET) as theirs,
+                ThreadPoolExecutor(2) as pool,
+            ):
                 runs = [
                     pool.submit(run_session, engine.address, registry.address)
                     for engine in (theirs, ours)

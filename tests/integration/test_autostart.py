@@ -138,4 +138,4 @@ def test_status_is_json_for_programs(settings: Settings) -> None:
 
     assert json.dumps(status)
     assert status["tier"] == "rootful"
-    assert status["default_network"] == "none"
+    assert status["default_network"] == "bridge"

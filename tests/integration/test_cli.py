@@ -90,7 +90,7 @@ def test_status_tells_programs_what_it_tells_people(settings: Settings) -> None:
     status = json.loads(told.stdout)
     assert status["is_running"]
     assert status["pid"] == engine_pid(settings.socket_path)
-    assert (status["tier"], status["default_network"]) == ("rootful", "none")
+    assert (status["tier"], status["default_network"]) == ("rootful", "bridge")
 
 
 def test_a_second_engine_on_one_data_root_is_refused(settings: Settings, tmp_path: Path) -> None:

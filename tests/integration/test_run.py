@@ -106,10 +106,11 @@ def test_the_hostname_is_the_id_or_what_was_asked_for(client: docker.DockerClien
     assert platform.node() == socket.gethostname()
 
 
-def test_the_default_network_has_loopback_only(client: docker.DockerClient) -> None:
-    links = _run(client, "ls /sys/class/net; cat /sys/class/net/lo/operstate")
+def test_the_network_none_has_loopback_only(client: docker.DockerClient) -> None:
+    script = "ls /sys/class/net; cat /sys/class/net/lo/operstate"
 
-    assert links.split() == ["lo", "unknown"]
+    assert _run(client, script, network_mode="none").split() == ["lo", "unknown"]
+    assert _run(client, script).split() == ["eth0", "lo", "unknown"]
 
 
 def test_the_host_network_is_the_hosts(client: docker.DockerClient) -> None:

@@ -24,7 +24,9 @@ import dockerlab
 __all__ = ["Account", "find_python", "unprivileged_account"]
 
 _OF_REQUESTS = ("certifi", "charset-normalizer", "idna")
-_DISTRIBUTIONS = ("docker", "tornado", "msgspec", "urllib3", "zstandard", "isal", "requests")
+_DISTRIBUTIONS = (
+    "docker", "tornado", "msgspec", "urllib3", "zstandard", "isal", "requests", "dnslib",
+)  # fmt: skip
 _FIRST_SUB_ID = 3_000_000
 _SUB_IDS = 65_536
 _NOBODY = 65_534

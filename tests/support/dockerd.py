@@ -31,31 +31,38 @@ def why_no_dockerd() -> str:
 
 
 @contextmanager
-def running_dockerd(mirrors: Sequence[str] = ()) -> Iterator[RunningService]:
+def running_dockerd(mirrors: Sequence[str] = (), *, subnet: str = "") -> Iterator[RunningService]:
     """Run a dockerd, with its own containerd, until the block ends; its images go with it.
 
-    It has no bridge and writes no firewall rules: containers need ``--network none`` or ``host``.
+    It writes no firewall rules: nothing leads from its containers out of this machine.
 
     Parameters
     ----------
     mirrors : sequence of str
         Mirrors of Docker Hub, as URLs.
+    subnet : str
+        ``address/prefix`` of a default bridge, which is made and removed here. Without one
+        containers need ``--network none`` or ``host``.
     """
     # A short path: containerd puts sockets below it, and their paths hold 107 bytes.
     base = Path(tempfile.mkdtemp(prefix="dd-"))
     cgroup = f"/{base.name}"
+    bridge = base.name if subnet else "none"
     options = [
         f"--data-root={base}/data",
         f"--exec-root={base}/exec",
         f"--pidfile={base}/pid",
         f"--host=unix://{base}/docker.sock",
         f"--cgroup-parent={cgroup}",
-        "--bridge=none",
+        f"--bridge={bridge}",
         "--iptables=false",
         "--ip6tables=false",
         "--ip-forward=false",
         *(f"--registry-mirror={mirror}" for mirror in mirrors),
     ]
+    if subnet:
+        _ip("link", "add", bridge, "type", "bridge")
+        _ip("addr", "add", subnet, "dev", bridge)
     with (base / "log").open("wb") as log:
         # In a mount namespace of its own, so that none of its mounts stays on the host.
         process = subprocess.Popen(
@@ -74,8 +81,14 @@ def running_dockerd(mirrors: Sequence[str] = ()) -> Iterator[RunningService]:
         remove_containers(running)
     finally:
         end_service(process, _STOP_TIMEOUT_S)
+        if subnet:
+            _ip("link", "delete", bridge)
         remove_cgroups(cgroup)
         shutil.rmtree(base, ignore_errors=True)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, timeout=_STOP_TIMEOUT_S)
 
 
 def remove_cgroups(name: str) -> None:

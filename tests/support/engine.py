@@ -31,6 +31,14 @@ READY_TIMEOUT_S = 30.0 * PATIENCE
 STOP_TIMEOUT_S = 20.0 * PATIENCE
 
 
+def _is_network_service(pid: int, mark: str = "") -> bool:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:  # it ended meanwhile
+        return False
+    return b"dockerlab.network" in words and mark.encode() in (*words, b"")
+
+
 class EngineUnderTest:
     """One data root with, most of the time, a daemon over it.
 
@@ -132,10 +140,20 @@ class EngineUnderTest:
         self._process = None
 
     def zygote_pid(self) -> int:
-        """Return the process that forks monitors and layer workers: the daemon's only child."""
+        """Return the process that forks monitors and layer workers."""
+        [zygote] = [pid for pid in self._children() if not _is_network_service(pid)]
+        return zygote
+
+    def network_service_pid(self) -> int:
+        """Return the process that makes links, 0 for none; it may be an earlier daemon's child."""
+        for status in Path("/proc").glob("[0-9]*"):
+            if _is_network_service(int(status.name), self.runtime_dir.name):
+                return int(status.name)
+        return 0
+
+    def _children(self) -> list[int]:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
-        [zygote] = children.split()
-        return int(zygote)
+        return [int(pid) for pid in children.split()]
 
     def stop(self) -> int:
         """End the daemon as a supervisor does (SIGTERM); return its exit status."""

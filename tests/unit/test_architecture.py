@@ -16,6 +16,7 @@ OWNERS = {
     "docker": {"client", ""},  # "": the package itself, for `dockerlab.connect`
     "requests": {"client"},
     "tornado": {"daemon", "hub"},
+    "dnslib": {"network"},
     "IPython": {"notebook"},
     "ipywidgets": {"notebook"},
     "traitlets": {"notebook"},
@@ -25,7 +26,7 @@ OWNERS = {
     "urllib3": {"image.registry", "client"},  # the client meets it in docker-py's exceptions
     "isal": {"image.layer"},
     "zstandard": {"image.layer"},
-    "msgspec": {"oci", "engine", "daemon", "hub", "image"},
+    "msgspec": {"oci", "engine", "daemon", "hub", "image", "network"},
     "dask": {"cluster"},
     "distributed": {"cluster"},
 }
@@ -65,6 +66,7 @@ RECORDS = {
     "isolation",
     "log",
     "mount",
+    "network",
     "registry",
     "system",
     "usage",

@@ -2,7 +2,7 @@
 
 import builtins
 import socket
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
 
@@ -13,6 +13,7 @@ from dockerlab.engine.changes import Changes
 from dockerlab.engine.container import Container, ContainerConfig, ContainerId, HostConfig
 from dockerlab.engine.exec import Exec, ExecConfig
 from dockerlab.engine.log import LogQuery, LogRecord
+from dockerlab.engine.network import EndpointSettings
 from dockerlab.engine.usage import ProcessTable, Sample
 from dockerlab.phases import Phase
 
@@ -25,7 +26,12 @@ class Containers(Protocol):
     """The keeper of containers."""
 
     async def create(
-        self, name: str, config: ContainerConfig, host: HostConfig, platform: str
+        self,
+        name: str,
+        config: ContainerConfig,
+        host: HostConfig,
+        platform: str,
+        networks: Sequence[EndpointSettings] = (),
     ) -> tuple[ContainerId, builtins.list[str]]:
         """Create; '' lets the engine choose a name. Returns the id and warnings."""
         ...

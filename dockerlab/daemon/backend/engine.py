@@ -7,6 +7,7 @@ from typing import Protocol
 from dockerlab.daemon.backend.containers import Archives, Containers, Execs, Resources
 from dockerlab.daemon.backend.filters import Filters
 from dockerlab.daemon.backend.images import Images, Pulls, Registries
+from dockerlab.daemon.backend.networks import Networks
 from dockerlab.daemon.backend.volumes import Volumes
 from dockerlab.engine.event import Event
 from dockerlab.engine.system import EngineInfo
@@ -78,6 +79,11 @@ class Engine(Protocol):
     @property
     def volumes(self) -> Volumes:
         """The keeper of volumes."""
+        ...
+
+    @property
+    def networks(self) -> Networks:
+        """The keeper of networks."""
         ...
 
     @property

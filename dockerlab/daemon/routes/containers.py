@@ -27,6 +27,8 @@ from dockerlab.units import parse_moment
 __all__ = ["ROUTES", "summaries"]
 
 _NAME = r"(?P<name>[^/]+)"
+# Since then a container may be made on several networks (Engine API, version history).
+_MANY_NETWORKS_SINCE = "1.44"
 
 
 def summaries(
@@ -41,6 +43,7 @@ def summaries(
             now=now,
             sizes=_sizes(engine, container) if with_sizes else None,
             volume_paths=_volume_paths(engine, container),
+            network_ids=_network_ids(engine, container),
         )
         for container in containers
     ]
@@ -51,10 +54,13 @@ class ContainerCreate(ApiHandler):
 
     async def post(self) -> None:
         """Create a container; the image must be there."""
-        config, host = creation(self.read_json(CreateBody))
+        config, host, networks = creation(self.read_json(CreateBody))
+        if len(networks) > 1 and not self.is_at_least(_MANY_NETWORKS_SINCE):
+            names = ", ".join(sorted(place.network for place in networks))
+            raise InvalidArgument(f"Container cannot be connected to network endpoints: {names}")
         query = self.query
         container_id, warnings = await self.engine.containers.create(
-            query.text("name").removeprefix("/"), config, host, query.text("platform")
+            query.text("name").removeprefix("/"), config, host, query.text("platform"), networks
         )
         self.write_json({"Id": container_id, "Warnings": warnings}, HTTPStatus.CREATED)
 
@@ -87,6 +93,7 @@ class ContainerInspect(ApiHandler):
                 exec_ids=self.engine.execs.of_container(container.id),
                 sizes=_sizes(self.engine, container) if self.query.boolean("size") else None,
                 volume_paths=_volume_paths(self.engine, container),
+                network_ids=_network_ids(self.engine, container),
             )
         )
 
@@ -224,6 +231,11 @@ def _volume_paths(engine: Engine, container: Container) -> dict[str, str]:
             with suppress(VolumeNotFound):
                 paths[mount.source] = engine.volumes.get(mount.source).path
     return paths
+
+
+def _network_ids(engine: Engine, container: Container) -> dict[str, str]:
+    found = (engine.networks.find(place.network) for place in container.networks)
+    return {network.name: network.id for network in found if network is not None}
 
 
 def _sizes(engine: Engine, container: Container) -> tuple[int, int]:

@@ -39,14 +39,12 @@ class UnsupportedHandler(ApiHandler):
         self.get(what)
 
 
-# These stand before the routes with a name in the same place, so that "create" is no network.
+# These stand before the routes with a name in the same place, so that "search" is no image.
 ROUTES = (
     (rf"/containers/[^/]+/(?P<what>{_CONTAINER_VERBS})", UnsupportedHandler),
     (r"/images/(?P<what>search|load|get|prune)", UnsupportedHandler),
     (r"/images/.+/(?P<what>push|get)", UnsupportedHandler),
     (r"/(?P<what>build|session|commit|grpc)", UnsupportedHandler),
     (r"/(?P<what>build/prune|build/cancel)", UnsupportedHandler),
-    (r"/(?P<what>networks/create|networks/prune)", UnsupportedHandler),
-    (r"/networks/[^/]+/(?P<what>connect|disconnect)", UnsupportedHandler),
     (rf"/(?P<what>{_TREES})(?:/.*)?", UnsupportedHandler),
 )

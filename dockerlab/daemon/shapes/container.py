@@ -10,12 +10,12 @@ from typing import Any
 from dockerlab.daemon.shapes.isolation import isolation_shape
 from dockerlab.daemon.shapes.limits import limits_shape
 from dockerlab.daemon.shapes.moment import rfc3339, unix_seconds
-from dockerlab.daemon.shapes.network import endpoint, network_name
+from dockerlab.daemon.shapes.network import port_map, ports
+from dockerlab.daemon.shapes.networksettings import network_settings, networks
 from dockerlab.daemon.shapes.policies import health_check_shape, health_shape, policy_shape
 from dockerlab.daemon.shapes.storage import mount_points
 from dockerlab.engine.container import Container, ContainerConfig, HostConfig
 from dockerlab.engine.health import Health
-from dockerlab.engine.isolation import donor_of
 from dockerlab.units import human_duration
 
 __all__ = ["inspection", "status_text", "summary"]
@@ -32,6 +32,7 @@ def summary(
     now: datetime,
     sizes: tuple[int, int] | None,
     volume_paths: Mapping[str, str],
+    network_ids: Mapping[str, str],
 ) -> Json:
     """Return one element of ``GET /containers/json`` (Engine API, ContainerSummary).
 
@@ -43,6 +44,8 @@ def summary(
         Bytes of the writable layer, and with the image below it; when the client asked.
     volume_paths : mapping
         The folder of each of its volumes by name.
+    network_ids : mapping
+        The id of each of its networks by name.
     """
     shape: Json = {
         "Id": container.id,
@@ -51,12 +54,12 @@ def summary(
         "ImageID": container.image_id,
         "Command": _command(container.argv),
         "Created": unix_seconds(container.created_at),
-        "Ports": [],
+        "Ports": ports(container),
         "Labels": container.config.labels,
         "State": container.state.status,
         "Status": status_text(container, now),
         "HostConfig": {"NetworkMode": container.host.network_mode},
-        "NetworkSettings": {"Networks": _networks(container)},
+        "NetworkSettings": {"Networks": networks(container, network_ids)},
         "Mounts": mount_points(container.mounts, volume_paths),
     }
     if sizes is not None:
@@ -70,6 +73,7 @@ def inspection(
     log_path: str,
     sizes: tuple[int, int] | None,
     volume_paths: Mapping[str, str],
+    network_ids: Mapping[str, str],
     exec_ids: Sequence[str] = (),
 ) -> Json:
     """Return ``GET /containers/{id}/json`` (Engine API, ContainerInspectResponse)."""
@@ -97,7 +101,7 @@ def inspection(
         "GraphDriver": {"Data": None, "Name": "overlay2"},
         "Mounts": mount_points(container.mounts, volume_paths),
         "Config": _config(container.config),
-        "NetworkSettings": _network_settings(container),
+        "NetworkSettings": network_settings(container, network_ids),
     }
     if sizes is not None:
         shape |= {"SizeRw": sizes[0], "SizeRootFs": sizes[1]}
@@ -203,7 +207,7 @@ def _host_config(host: HostConfig) -> Json:
         "ContainerIDFile": "",
         "LogConfig": {"Type": host.log_driver or _DEFAULT_LOG_DRIVER, "Config": host.log_options},
         "NetworkMode": host.network_mode,
-        "PortBindings": {},
+        "PortBindings": port_map(host.port_bindings),
         "RestartPolicy": policy_shape(host.restart_policy),
         "AutoRemove": host.auto_remove,
         "VolumeDriver": host.volume_driver,
@@ -218,40 +222,10 @@ def _host_config(host: HostConfig) -> Json:
         "Cgroup": "",
         "Links": None,
         "OomScoreAdj": host.oom_score_adj,
-        "PublishAllPorts": False,
+        "PublishAllPorts": host.publish_all,
         "ReadonlyRootfs": host.readonly_rootfs,
         "SecurityOpt": list(host.security_opt) or None,
         "ShmSize": host.shm_size_bytes,
         "Runtime": host.runtime or "dockerlab",
         "Isolation": "",
-    }
-
-
-def _networks(container: Container) -> Json:
-    if donor_of(container.host.network_mode):
-        return {}  # The other container's place on its networks is not this one's.
-    name = network_name(container.host.network_mode)
-    return {name: endpoint(name, container)}
-
-
-def _network_settings(container: Container) -> Json:
-    return {
-        "Bridge": "",
-        "SandboxID": "",
-        "SandboxKey": "",
-        "Ports": {},
-        "HairpinMode": False,
-        "LinkLocalIPv6Address": "",
-        "LinkLocalIPv6PrefixLen": 0,
-        "SecondaryIPAddresses": None,
-        "SecondaryIPv6Addresses": None,
-        "EndpointID": "",
-        "Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
-        "IPAddress": "",
-        "IPPrefixLen": 0,
-        "IPv6Gateway": "",
-        "MacAddress": "",
-        "Networks": _networks(container),
     }

@@ -7,12 +7,14 @@ from typing import Any
 
 import msgspec
 
+from dockerlab.daemon.shapes.connecting import endpoints, exposed_ports
 from dockerlab.daemon.shapes.detachkeys import parse_detach_keys
-from dockerlab.daemon.shapes.hostconfig import console_size, host_config, network_mode, unsupported
+from dockerlab.daemon.shapes.hostconfig import console_size, host_config
 from dockerlab.daemon.shapes.policies import health_check
 from dockerlab.daemon.shapes.storage import parse_paths
 from dockerlab.engine.container import ContainerConfig, HostConfig
 from dockerlab.engine.exec import ExecConfig
+from dockerlab.engine.network import EndpointSettings
 from dockerlab.errors import InvalidArgument
 
 __all__ = ["CreateBody", "ExecBody", "ExecStartBody", "creation", "exec_config"]
@@ -73,7 +75,9 @@ class ExecStartBody(msgspec.Struct, kw_only=True, rename="pascal"):
     tty: bool | None = None
 
 
-def creation(body: CreateBody) -> tuple[ContainerConfig, HostConfig]:
+def creation(
+    body: CreateBody,
+) -> tuple[ContainerConfig, HostConfig, tuple[EndpointSettings, ...]]:
     """Turn the body of a create request into records.
 
     Raises
@@ -83,9 +87,9 @@ def creation(body: CreateBody) -> tuple[ContainerConfig, HostConfig]:
     Unsupported
         An option that this engine does not do yet.
     """
-    _refuse_config(body)
     host = host_config(body.host_config or {}, is_networkless=bool(body.network_disabled))
-    return _container_config(body), host
+    places = endpoints(host.network_mode, body.networking_config, body.mac_address or "")
+    return _container_config(body), host, places
 
 
 def exec_config(body: ExecBody) -> ExecConfig:
@@ -136,7 +140,7 @@ def _container_config(body: CreateBody) -> ContainerConfig:
         entrypoint=_words(body.entrypoint) or None,
         working_dir=body.working_dir or "",
         labels=body.labels or {},
-        exposed_ports=tuple(sorted(body.exposed_ports or ())),
+        exposed_ports=exposed_ports(body.exposed_ports or {}),
         volumes=parse_paths(body.volumes or ()),
         tty=bool(body.tty),
         open_stdin=bool(body.open_stdin),
@@ -149,16 +153,6 @@ def _container_config(body: CreateBody) -> ContainerConfig:
         healthcheck=health_check(body.healthcheck),
         shell=tuple(body.shell or ()),
     )
-
-
-def _refuse_config(body: CreateBody) -> None:
-    if body.mac_address:
-        raise unsupported("--mac-address")
-    endpoints = (body.networking_config or {}).get("EndpointsConfig")
-    for name, settings in endpoints.items() if isinstance(endpoints, dict) else ():
-        network_mode(name)
-        if isinstance(settings, dict) and any(settings.values()):
-            raise unsupported("--ip, --network-alias and other settings of an endpoint")
 
 
 def _words(value: list[str] | str | None) -> tuple[str, ...]:

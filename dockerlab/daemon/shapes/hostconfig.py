@@ -9,24 +9,22 @@ from typing import Any
 
 import msgspec
 
+from dockerlab.daemon.shapes.connecting import PortBody, network_mode, parse_bindings
 from dockerlab.daemon.shapes.isolation import isolation
 from dockerlab.daemon.shapes.limits import LimitsBody, count, limits
 from dockerlab.daemon.shapes.nameservice import parse_extra_hosts, parse_servers, parse_words
 from dockerlab.daemon.shapes.policies import restart_policy
 from dockerlab.daemon.shapes.storage import parse_binds, parse_mounts
 from dockerlab.engine.container import HostConfig
-from dockerlab.engine.isolation import CONTAINER_MODE
 from dockerlab.errors import InvalidArgument, Unsupported
 
-__all__ = ["console_size", "host_config", "network_mode", "unsupported"]
+__all__ = ["console_size", "host_config", "unsupported"]
 
 _SHM_BYTES = 64 << 20
 
 # Key of HostConfig -> (how the docker client calls it, values besides the empty ones that ask for
 # nothing). Engine API, HostConfig.
 _REFUSED: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "PortBindings": ("--publish", ()),
-    "PublishAllPorts": ("--publish-all", ()),
     "DeviceRequests": ("--gpus", ()),
     "Links": ("--link", ()),
     "Cgroup": ("the cgroup of another container", ()),
@@ -43,8 +41,6 @@ _REFUSED: dict[str, tuple[str, tuple[Any, ...]]] = {
     "KernelMemory": ("--kernel-memory", ()),
     "KernelMemoryTCP": ("--kernel-memory-tcp", ()),
 }
-
-_NETWORK_MODES = {"": "default", "default": "default", "none": "none", "host": "host"}
 
 
 class LogBody(msgspec.Struct, kw_only=True, rename="pascal"):
@@ -77,6 +73,8 @@ class HostBody(LimitsBody, kw_only=True, rename="pascal"):
     dns: list[str] | None = None
     dns_options: list[str] | None = None
     dns_search: list[str] | None = None
+    port_bindings: dict[str, list[PortBody] | None] | None = None
+    publish_all_ports: bool | None = None
 
 
 def host_config(raw: Mapping[str, Any], *, is_networkless: bool) -> HostConfig:
@@ -116,6 +114,8 @@ def host_config(raw: Mapping[str, Any], *, is_networkless: bool) -> HostConfig:
         console_size=console_size(host.console_size or []),
         **_storage(host),
         **_names(host),
+        port_bindings=parse_bindings(host.port_bindings or {}),
+        publish_all=bool(host.publish_all_ports),
     )
 
 
@@ -145,20 +145,6 @@ def _refuse_options(raw: Mapping[str, Any]) -> None:
         value = raw.get(key)
         if value and value not in harmless:
             raise unsupported(flag)
-
-
-def network_mode(mode: str) -> str:
-    """Return the network that a mode or a name means, or raise Unsupported."""
-    if mode.startswith(CONTAINER_MODE):
-        if mode == CONTAINER_MODE:
-            raise InvalidArgument("invalid container format container:<name|id>")
-        return mode
-    if mode not in _NETWORK_MODES:
-        raise Unsupported(
-            f'the network "{mode}" is not supported yet',
-            hint='there are "none", "host" and "container:NAME"',
-        )
-    return _NETWORK_MODES[mode]
 
 
 def _log_config(config: LogBody | None) -> dict[str, Any]:

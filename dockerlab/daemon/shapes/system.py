@@ -72,8 +72,12 @@ def info(facts: EngineInfo) -> Json:
         "ContainersStopped": stopped,
         "Images": facts.images,
         "Driver": "overlay2",
-        "DriverStatus": [["Layers", "one folder a diffID"], ["Tier", facts.tier]],
-        "Plugins": plugins(facts.log_drivers),
+        "DriverStatus": [
+            ["Layers", "one folder a diffID"],
+            ["Tier", facts.tier],
+            ["Default network", _default_network(facts)],
+        ],
+        "Plugins": plugins(facts),
         "SystemTime": rfc3339(datetime.now(UTC)),
         "LoggingDriver": facts.log_driver,
         "CgroupDriver": facts.cgroup_driver,
@@ -103,14 +107,20 @@ def info(facts: EngineInfo) -> Json:
     }
 
 
-def plugins(log_drivers: Iterable[str]) -> Json:
+def plugins(facts: EngineInfo) -> Json:
     """Return what kinds of volumes, networks and logs there are."""
+    drivers = ["host", "null"]
     return {
         "Volume": [],
-        "Network": ["host", "null"],
+        "Network": ["bridge", *drivers] if facts.default_network == "bridge" else drivers,
         "Authorization": None,
-        "Log": list(log_drivers),
+        "Log": list(facts.log_drivers),
     }
+
+
+def _default_network(facts: EngineInfo) -> str:
+    reason = f" ({facts.network_reason})" if facts.network_reason else ""
+    return f"{facts.default_network}{reason}"
 
 
 def _capabilities(facts: EngineInfo) -> Json:

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import socket
 from builtins import list as List  # noqa: N812 - the Protocols have methods called list
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -33,6 +33,7 @@ from dockerlab.engine.event import Event
 from dockerlab.engine.exec import Exec, ExecConfig
 from dockerlab.engine.image import Image, ImageHistory, ImageRemoval, PullProgress
 from dockerlab.engine.log import LogQuery, LogRecord
+from dockerlab.engine.network import EndpointSettings
 from dockerlab.engine.registry import Credential, RateLimit
 from dockerlab.engine.system import EngineInfo
 from dockerlab.oci.digest import Digest
@@ -40,6 +41,7 @@ from dockerlab.oci.imageconfig import ImageConfig, RootFS, RunConfig
 from dockerlab.phases import Phase
 from tests.unit.daemon.memory_resources import MemoryResources
 from tests.unit.daemon.memoryfiles import MemoryArchives, MemoryVolumes
+from tests.unit.daemon.memorynetworks import MemoryNetworks
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, 120000, tzinfo=UTC)
 TIME = "2026-01-31T12:00:00.123456789Z"
@@ -89,7 +91,12 @@ class MemoryContainers:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def create(
-        self, name: str, config: ContainerConfig, host: HostConfig, platform: str
+        self,
+        name: str,
+        config: ContainerConfig,
+        host: HostConfig,
+        platform: str,
+        networks: Sequence[EndpointSettings] = (),
     ) -> tuple[ContainerId, List[str]]:
         image = self._engine.images.get(config.image)
         name = name or f"container{next(self._serial)}"
@@ -107,6 +114,7 @@ class MemoryContainers:
             config=msgspec.structs.replace(config, cmd=config.cmd or run.cmd),
             host=host,
             platform=platform or "linux",
+            networks=tuple(networks),
         )
         self.running[container_id] = Running()
         self._engine.events.publish("create", self.records[container_id])
@@ -529,6 +537,7 @@ class MemoryEngine:
         self.system = MemorySystem()
         self.resources = MemoryResources(self)
         self.volumes = MemoryVolumes()
+        self.networks = MemoryNetworks(lambda: list(self.containers.records.values()))
         self.archives = MemoryArchives(self.containers)
         self.has_work = False
         self.is_closed = False

@@ -10,6 +10,14 @@ from dockerlab.engine.container import (
     HostConfig,
 )
 from dockerlab.engine.image import Image
+from dockerlab.engine.network import (
+    EndpointSettings,
+    IpamSubnet,
+    Network,
+    NetworkDriver,
+    NetworkId,
+    PortBinding,
+)
 from dockerlab.oci.digest import Digest, digest_of
 from dockerlab.oci.imageconfig import ImageConfig
 
@@ -25,6 +33,8 @@ def a_container(
     state: ContainerState | None = None,
     image_id: Digest | None = None,
     layers: tuple[Digest, ...] = (),
+    networks: tuple[EndpointSettings, ...] = (),
+    ports: tuple[PortBinding, ...] = (),
 ) -> Container:
     """Return a container that was created `number` minutes after `START`."""
     return Container(
@@ -36,6 +46,30 @@ def a_container(
         host=host or HostConfig(),
         state=state or ContainerState(),
         layers=layers,
+        networks=networks,
+        ports=ports,
+    )
+
+
+def a_network(
+    name: str = "mine",
+    *,
+    driver: NetworkDriver = "bridge",
+    labels: dict[str, str] | None = None,
+    subnets: tuple[IpamSubnet, ...] = (),
+    options: dict[str, str] | None = None,
+    is_internal: bool = False,
+) -> Network:
+    """Return a network that was made at `START`."""
+    return Network(
+        id=NetworkId(digest_of(name.encode()).partition(":")[2]),
+        name=name,
+        driver=driver,
+        created_at=START,
+        labels=labels or {},
+        subnets=subnets,
+        options=options or {},
+        is_internal=is_internal,
     )
 
 

@@ -11,7 +11,7 @@ from dockerlab.engine.event import Event
 from dockerlab.engine.volume import Volume
 from dockerlab.errors import EngineFailure
 from dockerlab.oci.digest import digest_of
-from tests.unit.engine.records import START, a_container
+from tests.unit.engine.records import START, a_container, a_network
 
 ROW = ImageRow(
     id=digest_of(b"config"),
@@ -80,13 +80,13 @@ def test_a_newer_file_is_refused_and_left_alone(path: Path) -> None:
         Database(path)
 
 
-def test_a_file_of_the_first_version_gets_its_table_of_volumes(path: Path) -> None:
+def test_a_file_of_the_first_version_gets_its_tables_of_volumes_and_networks(path: Path) -> None:
     container = a_container()
     first = Database(path)
     first.save_container(container)
     first.close()
     with sqlite3.connect(path) as raw:
-        raw.executescript("DROP TABLE volumes; PRAGMA user_version=1;")
+        raw.executescript("DROP TABLE volumes; DROP TABLE networks; PRAGMA user_version=1;")
     raw.close()
     database = Database(path)
     assert database.containers() == [container]
@@ -95,6 +95,11 @@ def test_a_file_of_the_first_version_gets_its_table_of_volumes(path: Path) -> No
     assert database.volumes() == [volume]
     database.delete_volume("v")
     assert database.volumes() == []
+    network = a_network("mine")
+    database.save_network(network)
+    assert database.networks() == [network]
+    database.delete_network(network.id)
+    assert database.networks() == []
     database.close()
 
 

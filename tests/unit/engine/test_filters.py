@@ -2,12 +2,13 @@
 
 import pytest
 
-from dockerlab.engine.container import Container, ContainerConfig, ContainerState, HostConfig
-from dockerlab.engine.filters import select_containers, select_images
+from dockerlab.engine.container import Container, ContainerConfig, ContainerState
+from dockerlab.engine.filters import select_containers, select_images, select_networks
 from dockerlab.engine.image import Image
+from dockerlab.engine.network import EndpointSettings, NetworkId, PortBinding
 from dockerlab.errors import InvalidArgument
 from dockerlab.oci.digest import digest_of
-from tests.unit.engine.records import a_container, an_image
+from tests.unit.engine.records import a_container, a_network, an_image
 
 WEB = a_container(
     1,
@@ -15,13 +16,15 @@ WEB = a_container(
     config=ContainerConfig(image="nginx", labels={"tier": "front", "a": "1"}),
     state=ContainerState(status="running"),
     image_id=digest_of(b"nginx"),
+    networks=(EndpointSettings(network="none"),),
+    ports=(PortBinding(port=80, protocol="tcp", host_address="0.0.0.0", host_port=8080),),
 )
 DB = a_container(
     2,
     name="db",
     config=ContainerConfig(image="pg", labels={"tier": "back"}, exposed_ports=("5432/tcp",)),
     state=ContainerState(status="exited", exit_code=3),
-    host=HostConfig(network_mode="host"),
+    networks=(EndpointSettings(network="host"),),
 )
 ALL = [DB, WEB]
 
@@ -61,6 +64,10 @@ def test_no_filter_keeps_all_in_their_order() -> None:
         ({"before": ["db"]}, ["web"]),
         ({"since": ["web"]}, ["db"]),
         ({"expose": ["5432"]}, ["db"]),
+        ({"expose": ["5000-6000/tcp"]}, ["db"]),
+        ({"expose": ["5432/udp"]}, []),
+        ({"publish": ["80"]}, ["web"]),
+        ({"publish": ["81-90"]}, []),
         ({"name": ["web"], "status": ["exited"]}, []),
     ],
 )
@@ -121,3 +128,34 @@ def test_reference_leaves_an_image_the_names_that_fit() -> None:
     image = an_image(tags=("busybox:latest", "shell:mine"))
     (found,) = select_images([image], {"reference": ["shell"]}, resolve=lambda _: image)
     assert found.tags == ("shell:mine",)
+
+
+NETWORKS = [
+    a_network("bridge"),
+    a_network("host", driver="host"),
+    a_network("mine", labels={"of": "me"}),
+    a_network("other"),
+]
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"name": ["mi", "oth"]}, ["mine", "other"]),
+        ({"driver": ["host"]}, ["host"]),
+        ({"label": ["of=me"]}, ["mine"]),
+        ({"type": ["custom"]}, ["mine", "other"]),
+        ({"type": ["builtin"]}, ["bridge", "host"]),
+        ({"scope": ["swarm"]}, []),
+        ({"dangling": ["true"]}, ["other"]),
+        ({"dangling": ["false"]}, ["bridge", "host", "mine"]),
+    ],
+)
+def test_a_network_filter_keeps(filters: dict[str, list[str]], expected: list[str]) -> None:
+    used = frozenset({NetworkId(NETWORKS[2].id)})
+    assert [n.name for n in select_networks(NETWORKS, filters, used)] == expected
+
+
+def test_a_type_of_networks_is_one_of_two() -> None:
+    with pytest.raises(InvalidArgument, match="builtin or custom"):
+        select_networks(NETWORKS, {"type": ["odd"]}, frozenset())

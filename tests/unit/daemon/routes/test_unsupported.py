@@ -13,8 +13,6 @@ from tests.unit.daemon.conftest import Daemon
         ("POST", "/images/a/b/push", "push"),
         ("POST", "/build", "build"),
         ("POST", "/commit", "commit"),
-        ("POST", "/networks/create", "networks/create"),
-        ("POST", "/networks/none/connect", "connect"),
         ("GET", "/services", "services"),
         ("DELETE", "/plugins/x", "plugins"),
     ],

@@ -6,6 +6,7 @@ import pytest
 
 from dockerlab.daemon.shapes.creation import CreateBody, ExecBody, creation, exec_config
 from dockerlab.engine.container import ContainerConfig, HostConfig
+from dockerlab.engine.network import EndpointSettings
 from dockerlab.errors import InvalidArgument, Unsupported
 
 # What the docker client 28.2 sends for `docker run hello-world` (recorded).
@@ -78,7 +79,11 @@ CLI_BODY: dict[str, Any] = {
 
 
 def read(body: dict[str, Any]) -> tuple[ContainerConfig, HostConfig]:
-    return creation(msgspec.json.decode(json.dumps(body), type=CreateBody))
+    return creation(msgspec.json.decode(json.dumps(body), type=CreateBody))[:2]
+
+
+def places(body: dict[str, Any]) -> tuple[EndpointSettings, ...]:
+    return creation(msgspec.json.decode(json.dumps({"Image": "a", **body}), type=CreateBody))[2]
 
 
 def host(**changes: Any) -> HostConfig:
@@ -137,11 +142,8 @@ def test_values_that_cannot_be_right_are_refused(changes: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("changes", "flag"),
     [
-        ({"PortBindings": {"80/tcp": [{"HostPort": "80"}]}}, "--publish"),
-        ({"PublishAllPorts": True}, "--publish-all"),
         ({"DeviceRequests": [{"Count": -1}]}, "--gpus"),
         ({"Links": ["a"]}, "--link"),
-        ({"NetworkMode": "mine"}, '"mine"'),
     ],
 )
 def test_what_is_not_done_yet_is_refused_by_its_flag(changes: dict[str, Any], flag: str) -> None:
@@ -150,18 +152,61 @@ def test_what_is_not_done_yet_is_refused_by_its_flag(changes: dict[str, Any], fl
     assert flag in raised.value.message
 
 
+def test_ports_may_be_random_ranges_and_of_an_address() -> None:
+    given = host(
+        PortBindings={
+            "80/tcp": [{"HostPort": "8080"}, {"HostIp": "127.0.0.1", "HostPort": ""}],
+            "53/udp": [{"HostPort": "5300-5310"}],
+            "99": None,
+        },
+        PublishAllPorts=True,
+    )
+    assert given.publish_all
+    assert [
+        (p.port, p.protocol, p.host_address, p.host_port, p.last_host_port)
+        for p in given.port_bindings
+    ] == [
+        (80, "tcp", "", 8080, 0),
+        (80, "tcp", "127.0.0.1", 0, 0),
+        (53, "udp", "", 5300, 5310),
+    ]
+
+
 @pytest.mark.parametrize(
-    ("changes", "flag"),
+    "bindings",
     [
-        ({"MacAddress": "02:00:00:00:00:01"}, "--mac-address"),
-        ({"NetworkingConfig": {"EndpointsConfig": {"mine": {}}}}, '"mine"'),
-        ({"NetworkingConfig": {"EndpointsConfig": {"none": {"Aliases": ["a"]}}}}, "alias"),
+        {"0/tcp": []},
+        {"70000/tcp": []},
+        {"80/icmp": []},
+        {"80/tcp": [{"HostPort": "x"}]},
+        {"80/tcp": [{"HostPort": "90-80"}]},
+        {"80/tcp": [{"HostIp": "here"}]},
     ],
 )
-def test_so_is_what_stands_outside_of_the_host_config(changes: dict[str, Any], flag: str) -> None:
-    with pytest.raises(Unsupported) as raised:
-        read({"Image": "a", **changes})
-    assert flag in raised.value.message
+def test_ports_that_cannot_be_are_refused(bindings: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgument):
+        host(PortBindings={key: value or [{}] for key, value in bindings.items()})
+
+
+def test_the_place_of_the_mode_is_the_first() -> None:
+    settings = {"Aliases": ["db"], "IPAMConfig": {"IPv4Address": "10.0.0.9"}}
+    found = places(
+        {
+            "HostConfig": {"NetworkMode": "mine"},
+            "NetworkingConfig": {"EndpointsConfig": {"other": None, "mine": settings}},
+            "MacAddress": "02:00:00:00:00:0A",
+        }
+    )
+    assert [place.network for place in found] == ["mine", "other"]
+    assert (found[0].aliases, found[0].ipv4) == (("db",), "10.0.0.9")
+    assert found[0].mac == "02:00:00:00:00:0a"
+    assert [place.network for place in places({})] == ["default"]
+    assert places({"HostConfig": {"NetworkMode": "container:x"}}) == ()
+
+
+def test_hardware_addresses_are_checked() -> None:
+    with pytest.raises(InvalidArgument, match="MAC"):
+        places({"MacAddress": "nonsense"})
 
 
 @pytest.mark.parametrize(
