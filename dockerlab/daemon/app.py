@@ -23,6 +23,7 @@ from dockerlab.daemon.routes import (
     stats,
     streams,
     system,
+    transfers,
     unsupported,
     volumes,
 )
@@ -41,6 +42,7 @@ _TABLES = (
     containers.ROUTES,
     streams.ROUTES,
     execs.ROUTES,
+    transfers.ROUTES,
     images.ROUTES,
     events.ROUTES,
     networks.ROUTES,

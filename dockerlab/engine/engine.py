@@ -38,6 +38,7 @@ from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT
 from dockerlab.engine.start import Starter
 from dockerlab.engine.storage import Storage
 from dockerlab.engine.traced import Traced
+from dockerlab.engine.transfers import Transfers
 from dockerlab.engine.unpack import ZygoteUnpacker
 from dockerlab.engine.volumes import Volumes
 from dockerlab.errors import Conflict
@@ -67,6 +68,7 @@ class Engine:
     events: Events
     system: System
     resources: Resources
+    transfers: Transfers
     _lives: Lives
     volumes: Volumes
     _database: Database
@@ -137,6 +139,7 @@ class Engine:
             events=events,
             system=System(settings, tier, roster, images, spawner, registries),
             resources=Resources(roster, folders, events, containers, pausing),
+            transfers=Transfers(keeper, events),
             _lives=lives,
             volumes=volumes,
             _database=database,

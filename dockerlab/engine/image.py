@@ -10,7 +10,14 @@ from dockerlab.image.progress import PullProgress
 from dockerlab.oci.digest import Digest
 from dockerlab.oci.imageconfig import ImageConfig
 
-__all__ = ["CommitRequest", "Image", "ImageHistory", "ImageRemoval", "PullProgress"]
+__all__ = [
+    "CommitRequest",
+    "Image",
+    "ImageHistory",
+    "ImageRemoval",
+    "ImportRequest",
+    "PullProgress",
+]
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,3 +84,13 @@ class CommitRequest(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[str, ...] = ()
     pauses: bool = True
     config: ContainerConfig | None = None
+
+
+class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client wants to be made of an archive of files; '' is what Docker does without."""
+
+    repository: str = ""
+    tag: str = ""
+    message: str = ""
+    changes: tuple[str, ...] = ()
+    platform: str = ""

@@ -99,6 +99,11 @@ class Images:
                 i.id for i in self._images.values() if any(t.startswith(prefix) for t in i.tags)
             )
 
+    def tags_of(self, repository: str) -> builtins.list[Reference]:
+        """Return the tags of a repository, given in full, by name."""
+        known = (parse_reference(full) for full in sorted(self._names))
+        return [tag for tag in known if tag.name == repository and not tag.digest]
+
     def container_count(self, image: Image) -> int:
         """Return how many containers were made from it."""
         return sum(container.image_id == image.id for container in self._containers())
@@ -191,6 +196,13 @@ class Images:
         for diff_id in unneeded:
             await asyncio.to_thread(self._layers.delete, diff_id)
         return unneeded
+
+    async def discard_unnamed(self, digests: Iterable[Digest]) -> None:
+        """Delete those of these blobs that no image has."""
+        async with self.lock:
+            named = {blob for row in self._rows.values() for blob in row.blobs}
+            for digest in set(digests) - named:
+                await asyncio.to_thread(self._content.delete, digest)
 
     async def collect_everything(self) -> None:
         """Delete the layers and blobs that nothing names: what a crash left behind."""

@@ -133,9 +133,14 @@ class NewBlob:
             view = view[os.write(self._fd, view) :]
         self.size += len(data)
 
+    @property
+    def digest(self) -> Digest:
+        """The digest of what was written so far."""
+        return Digest("sha256:" + self._hash.hexdigest())
+
     def commit(self) -> Digest:
         """Make the blob visible under the digest that it turned out to have, and return that."""
-        digest = Digest("sha256:" + self._hash.hexdigest())
+        digest = self.digest
         self._partial.replace(self._blobs / hex_of(digest))
         return digest
 

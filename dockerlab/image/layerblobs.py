@@ -27,17 +27,31 @@ _MAX_ARCHIVE_BYTES = 100 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeLayer:
-    """A layer as a blob of the store. `archive_bytes` is the length of the archive in it."""
+    """A layer as a blob of the store.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+        Of the blob.
+    diff_id : Digest
+        Of the archive in it.
+    archive_bytes : int
+        Its length.
+    is_new : bool
+        The store did not have the blob before.
+    """
 
     descriptor: Descriptor
     diff_id: Digest
     archive_bytes: int
+    is_new: bool
 
 
 class LayerBlob:
     """Takes the bytes of one archive; from `new_layer_blob`."""
 
-    def __init__(self, blob: NewBlob) -> None:
+    def __init__(self, content: ContentStore, blob: NewBlob) -> None:
+        self._content = content
         self._blob = blob
         self._hash = hashlib.sha256()
         self._deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP_WBITS)
@@ -58,14 +72,21 @@ class LayerBlob:
         if packed := self._deflate.compress(data):
             self._blob.write(packed)
 
+    @property
+    def diff_id(self) -> Digest:
+        """The digest of what was taken so far."""
+        return Digest("sha256:" + self._hash.hexdigest())
+
     def commit(self) -> MadeLayer:
         """Make the blob visible, and tell what it is."""
         self._blob.write(self._deflate.flush())
+        is_new = not self._content.has(self._blob.digest)
         digest = self._blob.commit()
         return MadeLayer(
             descriptor=Descriptor(media_type=OCI_LAYER_GZIP, digest=digest, size=self._blob.size),
-            diff_id=Digest("sha256:" + self._hash.hexdigest()),
+            diff_id=self.diff_id,
             archive_bytes=self._bytes,
+            is_new=is_new,
         )
 
 
@@ -73,4 +94,4 @@ class LayerBlob:
 def new_layer_blob(content: ContentStore) -> Iterator[LayerBlob]:
     """Begin a layer; without a commit nothing of it stays."""
     with content.new() as blob:
-        yield LayerBlob(blob)
+        yield LayerBlob(content, blob)

@@ -20,6 +20,7 @@ from dockerlab.daemon.routes import (
     stats,
     streams,
     system,
+    transfers,
     unsupported,
     volumes,
 )
@@ -34,6 +35,7 @@ TABLES = (
     containers,
     streams,
     execs,
+    transfers,
     images,
     events,
     networks,

@@ -1,15 +1,22 @@
 """Images, and the registries that they come from."""
 
 import builtins
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from dockerlab.daemon.backend.filters import Filters
-from dockerlab.engine.image import CommitRequest, Image, ImageHistory, ImageRemoval, PullProgress
+from dockerlab.engine.image import (
+    CommitRequest,
+    Image,
+    ImageHistory,
+    ImageRemoval,
+    ImportRequest,
+    PullProgress,
+)
 from dockerlab.engine.registry import Credential, RateLimit
 from dockerlab.phases import Phase
 
-__all__ = ["Commits", "Images", "Pulls", "Registries"]
+__all__ = ["Commits", "Images", "Pulls", "Registries", "Transfers"]
 
 
 class Images(Protocol):
@@ -85,4 +92,20 @@ class Commits(Protocol):
 
     async def commit(self, request: CommitRequest) -> Image:
         """Make an image of what a container has changed. Raise Unsupported where it cannot."""
+        ...
+
+
+class Transfers(Protocol):
+    """Images into archives and out of them. What reads a descriptor closes it."""
+
+    def save(self, names: Sequence[str]) -> AsyncIterator[bytes]:
+        """Return the pieces of an archive. Raise ImageNotFound at once."""
+        ...
+
+    async def load(self, source_fd: int, emit: Callable[[PullProgress], None]) -> list[str]:
+        """Take in the images of an archive; return what to tell the user."""
+        ...
+
+    async def import_root(self, source_fd: int, request: ImportRequest) -> Image:
+        """Make an image of an archive of files."""
         ...

@@ -42,8 +42,8 @@ class UnsupportedHandler(ApiHandler):
 # These stand before the routes with a name in the same place, so that "create" is no network.
 ROUTES = (
     (rf"/containers/[^/]+/(?P<what>{_CONTAINER_VERBS})", UnsupportedHandler),
-    (r"/images/(?P<what>search|load|get|prune)", UnsupportedHandler),
-    (r"/images/.+/(?P<what>push|get)", UnsupportedHandler),
+    (r"/images/(?P<what>search|prune)", UnsupportedHandler),
+    (r"/images/.+/(?P<what>push)", UnsupportedHandler),
     (r"/(?P<what>build|session|grpc)", UnsupportedHandler),
     (r"/(?P<what>build/prune|build/cancel)", UnsupportedHandler),
     (r"/(?P<what>networks/create|networks/prune)", UnsupportedHandler),
