@@ -28,6 +28,7 @@ from dockerlab.engine.lives import Lives
 from dockerlab.engine.logconfig import LogDefaults, check
 from dockerlab.engine.pausing import Pausing
 from dockerlab.engine.pulls import Pulls, Store
+from dockerlab.engine.pushes import Pushes
 from dockerlab.engine.recovery import recover
 from dockerlab.engine.registries import Registries
 from dockerlab.engine.resources import Resources
@@ -68,6 +69,7 @@ class Engine:
     events: Events
     system: System
     resources: Resources
+    pushes: Pushes
     transfers: Transfers
     _lives: Lives
     volumes: Volumes
@@ -139,6 +141,7 @@ class Engine:
             events=events,
             system=System(settings, tier, roster, images, spawner, registries),
             resources=Resources(roster, folders, events, containers, pausing),
+            pushes=Pushes(images, content, registries, events),
             transfers=Transfers(keeper, events),
             _lives=lives,
             volumes=volumes,

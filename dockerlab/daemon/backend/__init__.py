@@ -14,7 +14,7 @@ from dockerlab.daemon.backend.containers import (
 )
 from dockerlab.daemon.backend.engine import Engine, Events, System
 from dockerlab.daemon.backend.filters import Filters
-from dockerlab.daemon.backend.images import Commits, Images, Pulls, Registries, Transfers
+from dockerlab.daemon.backend.images import Commits, Images, Pulls, Pushes, Registries, Transfers
 from dockerlab.daemon.backend.volumes import Volumes
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Filters",
     "Images",
     "Pulls",
+    "Pushes",
     "Registries",
     "Resources",
     "System",

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from dockerlab.daemon.backend.containers import Archives, Containers, Execs, Resources
 from dockerlab.daemon.backend.filters import Filters
-from dockerlab.daemon.backend.images import Commits, Images, Pulls, Registries, Transfers
+from dockerlab.daemon.backend.images import Commits, Images, Pulls, Pushes, Registries, Transfers
 from dockerlab.daemon.backend.volumes import Volumes
 from dockerlab.engine.event import Event
 from dockerlab.engine.system import EngineInfo
@@ -93,6 +93,11 @@ class Engine(Protocol):
     @property
     def transfers(self) -> Transfers:
         """Images into archives and out of them."""
+        ...
+
+    @property
+    def pushes(self) -> Pushes:
+        """What brings images to registries."""
         ...
 
     @property

@@ -13,10 +13,10 @@ from dockerlab.engine.image import (
     ImportRequest,
     PullProgress,
 )
-from dockerlab.engine.registry import Credential, RateLimit
+from dockerlab.engine.registry import Credential, RateLimit, SearchResult
 from dockerlab.phases import Phase
 
-__all__ = ["Commits", "Images", "Pulls", "Registries", "Transfers"]
+__all__ = ["Commits", "Images", "Pulls", "Pushes", "Registries", "Transfers"]
 
 
 class Images(Protocol):
@@ -108,4 +108,25 @@ class Transfers(Protocol):
 
     async def import_root(self, source_fd: int, request: ImportRequest) -> Image:
         """Make an image of an archive of files."""
+        ...
+
+
+class Pushes(Protocol):
+    """What brings images to registries, and asks there."""
+
+    async def push(
+        self,
+        name: str,
+        tag: str,
+        *,
+        emit: Callable[[PullProgress], None],
+        credential: Credential | None = None,
+    ) -> None:
+        """Push a tag, or without one all tags of a repository; otherwise as `Pulls.pull`."""
+        ...
+
+    async def search(
+        self, term: str, *, limit: int, credential: Credential | None = None
+    ) -> list[SearchResult]:
+        """Return what a registry has; the term may begin with its name, else it is Docker Hub."""
         ...

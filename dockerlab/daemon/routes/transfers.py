@@ -1,4 +1,4 @@
-"""Routes by which images come and go: pull, import, load, save."""
+"""Routes by which images come and go: pull, import, load, save, push; and search."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -9,7 +9,7 @@ from tornado.web import stream_request_body
 from dockerlab.daemon.handler import ApiHandler
 from dockerlab.daemon.jsonstream import Stream
 from dockerlab.daemon.progress import Pending, stream_progress
-from dockerlab.daemon.shapes.registry import credential_from_header
+from dockerlab.daemon.shapes.registry import credential_from_header, search_filter
 from dockerlab.daemon.uploads import UploadHandler
 from dockerlab.engine.image import ImportRequest, PullProgress
 from dockerlab.errors import InvalidArgument, Unsupported
@@ -19,6 +19,8 @@ __all__ = ["ROUTES"]
 _NAME = r"(?P<name>.+)"
 _TAR = "application/x-tar"
 _FROM_BODY = "-"
+# Docker's.
+_SEARCH_LIMIT, _MAX_SEARCH_LIMIT = 25, 100
 
 
 @stream_request_body
@@ -68,6 +70,39 @@ class ImageCreate(UploadHandler):
             )
 
         await self.while_connected(stream_progress(self, pull))
+
+
+class ImagePush(ApiHandler):
+    """``POST /images/{name}/push``."""
+
+    async def post(self, name: str) -> None:
+        """Push a tag, or all tags of a repository, writing one line of JSON a step."""
+        credential = credential_from_header(self.request.headers.get("X-Registry-Auth", ""))
+        tag = self.query.text("tag")
+
+        async def push(emit: Callable[[PullProgress], None]) -> None:
+            """Push."""
+            await self.engine.pushes.push(name, tag, emit=emit, credential=credential)
+
+        await self.while_connected(stream_progress(self, push))
+
+
+class ImageSearch(ApiHandler):
+    """``GET /images/search``."""
+
+    async def get(self) -> None:
+        """List the repositories of a registry for a term."""
+        query = self.query
+        term = query.text("term")
+        if not term:
+            raise InvalidArgument('the parameter "term" is missing: it says what to search for')
+        limit = query.number("limit") or _SEARCH_LIMIT
+        if not 1 <= limit <= _MAX_SEARCH_LIMIT:
+            raise InvalidArgument(f"limit {limit} is outside the range of [1, {_MAX_SEARCH_LIMIT}]")
+        keeps = search_filter(query.filters())
+        credential = credential_from_header(self.request.headers.get("X-Registry-Auth", ""))
+        found = await self.engine.pushes.search(term, limit=limit, credential=credential)
+        self.write_json([result for result in found if keeps(result)])
 
 
 @stream_request_body
@@ -136,6 +171,8 @@ def _with_tag(name: str, tag: str) -> str:
 
 
 ROUTES = (
+    (r"/images/search", ImageSearch),
+    (rf"/images/{_NAME}/push", ImagePush),
     (r"/images/create", ImageCreate),
     (r"/images/load", ImageLoad),
     (r"/images/get", ImagesGet),

@@ -42,8 +42,7 @@ class UnsupportedHandler(ApiHandler):
 # These stand before the routes with a name in the same place, so that "create" is no network.
 ROUTES = (
     (rf"/containers/[^/]+/(?P<what>{_CONTAINER_VERBS})", UnsupportedHandler),
-    (r"/images/(?P<what>search|prune)", UnsupportedHandler),
-    (r"/images/.+/(?P<what>push)", UnsupportedHandler),
+    (r"/images/(?P<what>prune)", UnsupportedHandler),
     (r"/(?P<what>build|session|grpc)", UnsupportedHandler),
     (r"/(?P<what>build/prune|build/cancel)", UnsupportedHandler),
     (r"/(?P<what>networks/create|networks/prune)", UnsupportedHandler),

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from dockerlab import errors
-from dockerlab.daemon.backend import Commits, Filters, Transfers, WaitCondition
+from dockerlab.daemon.backend import Commits, Filters, Pushes, Transfers, WaitCondition
 from dockerlab.daemon.jsonstream import frame
 from dockerlab.engine.attachment import AttachRequest
 from dockerlab.engine.container import (
@@ -520,6 +520,7 @@ class MemoryEngine:
     """All keepers; `has_work` is what a test says. What needs real files is not here."""
 
     commits: Commits
+    pushes: Pushes
     transfers: Transfers
 
     def __init__(self) -> None:

@@ -7,10 +7,7 @@ from tests.unit.daemon.conftest import Daemon
     ("method", "path", "what"),
     [
         ("POST", "/v1.45/containers/c/checkpoints", "checkpoints"),
-        ("GET", "/images/search?term=x", "search"),
-        ("GET", "/images/get?names=x", "get"),
         ("POST", "/images/prune", "prune"),
-        ("POST", "/images/a/b/push", "push"),
         ("POST", "/build", "build"),
         ("POST", "/networks/create", "networks/create"),
         ("POST", "/networks/none/connect", "connect"),
