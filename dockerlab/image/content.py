@@ -74,6 +74,10 @@ class Ingest:
             view = view[os.write(self._fd, view) :]
         self.offset += len(data)
 
+    def reader(self) -> int:
+        """Return a descriptor to read what is written, also behind the commit; the caller's."""
+        return os.open(self._partial, os.O_RDONLY | os.O_CLOEXEC)
+
     def restart(self) -> None:
         """Throw away what was written and begin at the first byte."""
         os.ftruncate(self._fd, 0)
