@@ -52,9 +52,7 @@ def apply_changes(config: RunConfig, lines: Sequence[str]) -> RunConfig:
             raise Unsupported(f"{name} cannot be a change here: use a Dockerfile")
         change = _CHANGES.get(name)
         if change is None:
-            raise InvalidArgument(
-                f'"{line[:100]}" cannot be a change: there are {", ".join(sorted(_CHANGES))}'
-            )
+            raise InvalidArgument(f"{name.lower()[:100]} is not a valid change command")
         if not rest:
             raise InvalidArgument(f"{name} requires at least one argument")
         config = change(config, rest)

@@ -169,7 +169,10 @@ class Transfers:
                 return [(images.get(str(tag)), [tag]) for tag in tags]
             if reference in tags:
                 return [(images.get(str(reference)), [reference])]
-        return [(images.get(name), [])]
+        try:
+            return [(images.get(name), [])]
+        except ImageNotFound:
+            raise ImageNotFound(name) from None
 
     async def _pieces(self, portable: Sequence[PortableImage]) -> AsyncIterator[bytes]:
         pieces = write_archive(portable, self.keeper.store.content)

@@ -59,6 +59,8 @@ class Fetch:
         while self._fd < 0 and not self._is_done:
             await self._wait()
         self._check()
+        if self._fd < 0:
+            raise Unavailable("the blob has just arrived: ask again")
         fd = os.dup(self._fd)
         try:
             while begin < end:
@@ -90,6 +92,7 @@ class Fetch:
         """Let go of the file."""
         if self._fd >= 0:
             os.close(self._fd)
+            self._fd = -1
 
     def _check(self) -> None:
         if self._error is not None:

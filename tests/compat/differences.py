@@ -19,7 +19,6 @@ class Difference:
     is_dated: bool = False
 
 
-_ALL = ("exit", "stdout", "stderr")
 _NEWER = "the wording of current dockerd; Debian 12 has 20.10"
 _WORDING = "the same refusal and status, in words of our own"
 _RUNTIME = "without the names of the programs that dockerd hands a start through"
@@ -84,10 +83,10 @@ DIFFERENCES: dict[str, Difference] = {
         reason="what the host has is given; dockerd fails where root lacks a capability",
         is_dated=True,
     ),
+    # Images
+    "load_nothing": _error(_WORDING),
     # Not yet
     "publish": _later("published ports", "exit", "stderr"),
-    "commit": _later("`docker commit`", *_ALL),
-    "save": _later("`docker save`", *_ALL),
 }
 
 _HEAD = """\
