@@ -18,7 +18,7 @@ import dockerlab
 from dockerlab.client.autostart import daemon_command, daemon_environment, ensure_engine
 from dockerlab.client.doctor import doctor_command
 from dockerlab.client.follow import follow
-from dockerlab.client.fromhost import check_name, image_from_host
+from dockerlab.client.fromhost import check_name, hub_command, image_from_host
 from dockerlab.client.limits import describe_limits
 from dockerlab.client.login import login, logout
 from dockerlab.client.service import SYSTEM_UNITS, install, service_of, uninstall
@@ -47,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if words[:1] == ["doctor"]:
             return _doctor(words[1:])
+        if words[:2] == ["hub", "serve"]:
+            # In this process, so that whoever supervises it has the hub itself.
+            os.execv(sys.executable, hub_command(*words[2:]))  # noqa: S606 - our own interpreter
         options = _parser().parse_args(words)
         settings = load_settings(
             os.environ, root=options.root, socket=options.socket, mirrors=options.mirror
@@ -103,6 +106,8 @@ def _parser() -> argparse.ArgumentParser:
     reset.set_defaults(run=_reset)
 
     # Its flags are its own, also `--help`; see _doctor.
+    hub = areas.add_parser("hub", help="serve a registry, and mirror another one")
+    hub.add_subparsers(metavar="VERB", required=True).add_parser("serve", add_help=False)
     areas.add_parser("doctor", help="what this host can do, and why not more", add_help=False)
 
     _add_install(verbs.add_parser("install", parents=[place], help="have systemd start it at boot"))

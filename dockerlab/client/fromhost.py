@@ -20,7 +20,7 @@ from dockerlab.client.session import Session
 from dockerlab.errors import BadReference, EngineFailure, InvalidArgument
 from dockerlab.oci.reference import DOCKER_HUB, Reference, parse_reference
 
-__all__ = ["HostImage", "check_name", "image_from_host"]
+__all__ = ["HostImage", "check_name", "hub_command", "image_from_host"]
 
 HUB_END_TIMEOUT_S = 10.0
 
@@ -32,6 +32,11 @@ class HostImage:
     reference: str
     image_id: str
     size_bytes: int
+
+
+def hub_command(*arguments: str) -> list[str]:
+    """Return the command line of a hub that serves images, as a process of its own."""
+    return [sys.executable, "-m", "dockerlab.hub", "serve", *arguments]
 
 
 def check_name(text: str) -> Reference:

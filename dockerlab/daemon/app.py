@@ -12,6 +12,7 @@ from dockerlab.daemon.handler import NotFoundHandler, Services
 from dockerlab.daemon.hijack import HijackHandler, hold_for_hijack
 from dockerlab.daemon.routes import (
     archive,
+    commits,
     containers,
     dockerlab,
     events,
@@ -22,6 +23,7 @@ from dockerlab.daemon.routes import (
     stats,
     streams,
     system,
+    transfers,
     unsupported,
     volumes,
 )
@@ -40,6 +42,7 @@ _TABLES = (
     containers.ROUTES,
     streams.ROUTES,
     execs.ROUTES,
+    transfers.ROUTES,
     images.ROUTES,
     events.ROUTES,
     networks.ROUTES,
@@ -49,6 +52,7 @@ _TABLES = (
     dockerlab.ROUTES,
     resources.ROUTES,
     stats.ROUTES,
+    commits.ROUTES,
 )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dockerlab.config import Settings, process_environment
 from dockerlab.engine.archives import Archives
+from dockerlab.engine.commit import Commits
 from dockerlab.engine.connections import Connections
 from dockerlab.engine.containers import Containers
 from dockerlab.engine.database import Database
@@ -23,6 +24,7 @@ from dockerlab.engine.healthchecks import HealthChecks
 from dockerlab.engine.hostresolver import forwarded_servers
 from dockerlab.engine.images import Images
 from dockerlab.engine.info import System
+from dockerlab.engine.keeping import Keeper
 from dockerlab.engine.launching import Launching, Namespaced, Refusing
 from dockerlab.engine.lives import Lives
 from dockerlab.engine.logconfig import LogDefaults, check
@@ -30,6 +32,7 @@ from dockerlab.engine.networking import Networking
 from dockerlab.engine.networks import Networks
 from dockerlab.engine.pausing import Pausing
 from dockerlab.engine.pulls import Pulls, Store
+from dockerlab.engine.pushes import Pushes
 from dockerlab.engine.recovery import recover
 from dockerlab.engine.registries import Registries
 from dockerlab.engine.resources import Resources
@@ -40,6 +43,7 @@ from dockerlab.engine.specs import DEFAULT_CGROUP_PARENT
 from dockerlab.engine.start import Starter
 from dockerlab.engine.storage import Storage
 from dockerlab.engine.traced import Traced
+from dockerlab.engine.transfers import Transfers
 from dockerlab.engine.unpack import ZygoteUnpacker
 from dockerlab.engine.volumes import Volumes
 from dockerlab.errors import Conflict
@@ -66,6 +70,7 @@ class Engine:
     """An open data root. Its attributes satisfy the Protocols of `daemon.backend`."""
 
     archives: Archives
+    commits: Commits
     containers: Containers
     execs: Execs
     images: Images
@@ -74,6 +79,8 @@ class Engine:
     events: Events
     system: System
     resources: Resources
+    pushes: Pushes
+    transfers: Transfers
     _lives: Lives
     volumes: Volumes
     networks: Networking
@@ -128,13 +135,12 @@ class Engine:
         execs.take_back(roster.all())
         if tier.name not in PLAIN:
             connections.begin()
-        unpacker = ZygoteUnpacker(
-            spawner, is_rootless=mapping is not None, is_plain=tier.name in PLAIN
-        )
-        store = Store(content, layers, unpacker)
+        store = Store(content, layers, _make_unpacker(spawner, tier, mapping))
+        keeper = Keeper(images, store)
         registries = Registries(settings, hub_address)
         return cls(
             archives=Archives(containers, lives, folders, starter),
+            commits=Commits(containers, lives, folders, starter, keeper, pausing, events),
             containers=containers,
             execs=execs,
             images=images,
@@ -143,6 +149,8 @@ class Engine:
             events=events,
             system=System(settings, tier, roster, images, spawner, registries, connections),
             resources=Resources(roster, folders, events, containers, pausing),
+            pushes=Pushes(images, content, registries, events),
+            transfers=Transfers(keeper, events),
             _lives=lives,
             volumes=volumes,
             networks=Networking(networks, connections, roster, lives, folders, events),
@@ -217,6 +225,11 @@ def _make_launching(tier: Tier, spawner: Spawner, layers: FolderLayers, base: Pa
     if tier.name == LOOK_ONLY:
         return Refusing(spawner, layers, tier.reason)
     return Namespaced(spawner, layers, is_rootless=tier.name != ROOTFUL, base=base)
+
+
+def _make_unpacker(spawner: Spawner, tier: Tier, mapping: Mapping | None) -> ZygoteUnpacker:
+    is_plain = tier.name in PLAIN
+    return ZygoteUnpacker(spawner, is_rootless=mapping is not None, is_plain=is_plain)
 
 
 def _make_layers(folders: Folders, spawner: Spawner, mapping: Mapping | None) -> FolderLayers:

@@ -99,6 +99,15 @@ class Images:
                 i.id for i in self._images.values() if any(t.startswith(prefix) for t in i.tags)
             )
 
+    def blobs_of(self, image: Image) -> frozenset[Digest]:
+        """Return the digests of everything that it is made of, in the store or not."""
+        return self._rows[image.id].blobs
+
+    def tags_of(self, repository: str) -> builtins.list[Reference]:
+        """Return the tags of a repository, given in full, by name."""
+        known = (parse_reference(full) for full in sorted(self._names))
+        return [tag for tag in known if tag.name == repository and not tag.digest]
+
     def container_count(self, image: Image) -> int:
         """Return how many containers were made from it."""
         return sum(container.image_id == image.id for container in self._containers())
@@ -146,18 +155,24 @@ class Images:
             self._refresh(image_id)
         return self._images[row.id]
 
+    async def point(self, reference: Reference, image: Image) -> None:
+        """Point a reference at an image that is there, as a push does with a digest."""
+        async with self.lock:
+            if image.id not in self._rows:
+                return
+            self._database.save_name(NameRow(str(reference), image.id))
+            before = self._names.get(str(reference), image.id)
+            self._names[str(reference)] = image.id
+            for image_id in {before, image.id}:
+                self._refresh(image_id)
+
     async def tag(self, name: str, repository: str, tag: str) -> None:
         """Give the image one more reference, taking it from another image if need be."""
         image = self.get(name)
         target = parse_reference(f"{repository}:{tag}" if tag else repository)
         if target.digest:
             raise InvalidArgument("refusing to create a tag with a digest reference")
-        async with self.lock:
-            self._database.save_name(NameRow(str(target), image.id))
-            before = self._names.get(str(target), image.id)
-            self._names[str(target)] = image.id
-            for image_id in {before, image.id}:
-                self._refresh(image_id)
+        await self.point(target, image)
         self._events.publish("image", "tag", image.id, {"name": target.familiar})
 
     async def remove(self, name: str, *, force: bool, prune: bool) -> builtins.list[ImageRemoval]:
@@ -191,6 +206,13 @@ class Images:
         for diff_id in unneeded:
             await asyncio.to_thread(self._layers.delete, diff_id)
         return unneeded
+
+    async def discard_unnamed(self, digests: Iterable[Digest]) -> None:
+        """Delete those of these blobs that no image has."""
+        async with self.lock:
+            named = {blob for row in self._rows.values() for blob in row.blobs}
+            for digest in set(digests) - named:
+                await asyncio.to_thread(self._content.delete, digest)
 
     async def collect_everything(self) -> None:
         """Delete the layers and blobs that nothing names: what a crash left behind."""

@@ -8,13 +8,13 @@ import threading
 from collections.abc import Awaitable, Callable
 
 from dockerlab.config import Settings
-from dockerlab.engine.registry import Credential, RateLimit
+from dockerlab.engine.registry import Credential, RateLimit, SearchResult
 from dockerlab.errors import InvalidArgument, Unsupported
 from dockerlab.image.registry.credential import no_credentials
 from dockerlab.image.registry.login import log_in
 from dockerlab.image.registry.mirrors import HUB_REGISTRY, RegistrySettings
 from dockerlab.image.registry.session import Session
-from dockerlab.oci.reference import Reference, parse_registry
+from dockerlab.oci.reference import DOCKER_HUB, Reference, parse_registry
 
 __all__ = ["Registries"]
 
@@ -52,6 +52,23 @@ class Registries:
             )
         finally:
             stop.set()
+
+    async def search(
+        self, text: str, limit: int, credential: Credential | None
+    ) -> list[SearchResult]:
+        """Return repositories for a term, which may begin with the registry that is asked."""
+        first, slash, rest = text.partition("/")
+        is_named = bool(slash) and ("." in first or ":" in first or first == "localhost")
+        registry = parse_registry(first) if is_named else DOCKER_HUB
+        reference = Reference(registry=registry, repository="search", tag="latest")
+        session = await self.session(reference, credential)
+        stop = threading.Event()
+        try:
+            term = rest if is_named else text
+            return await asyncio.to_thread(session.search, registry, term, limit, stop)
+        finally:
+            stop.set()
+            session.close()
 
     def rate_limits(self) -> list[RateLimit]:
         """Return what each registry said last, by name."""

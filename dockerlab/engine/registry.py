@@ -2,5 +2,6 @@
 
 from dockerlab.image.registry.credential import Credential
 from dockerlab.image.registry.ratelimit import RateLimit
+from dockerlab.image.registry.searching import SearchResult
 
-__all__ = ["Credential", "RateLimit"]
+__all__ = ["Credential", "RateLimit", "SearchResult"]

@@ -1,4 +1,4 @@
-"""Run the hub alone: ``python -m dockerlab.hub [--port N]``.
+"""Run the hub alone: ``python -m dockerlab.hub [--port N]``; ``serve`` is `service`.
 
 With ``--from-host`` it makes one image of this machine's programs and serves only that, until its
 standard input ends: the engine pulls it from here. Others on this machine cannot, for they do not
@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from dockerlab.errors import DockerlabError
+from dockerlab.hub import service
 from dockerlab.hub.builtin import BuiltinRepositories
 from dockerlab.hub.fromhost import SYSTEM_FOLDERS, Recipe, python_program
 from dockerlab.hub.hostimages import HostRepositories, JoinedRepositories, tools_recipes
@@ -32,6 +33,8 @@ def main() -> None:
     The address is printed as one line of JSON as soon as connections are accepted; with
     ``--from-host`` also the repository, or the error in its place.
     """
+    if sys.argv[1:2] == ["serve"]:
+        sys.exit(service.main(sys.argv[2:], os.environ, _hub_root()))
     arguments = _parser().parse_args()
     with tempfile.TemporaryDirectory(prefix="dockerlab-hub-") as folder:
         try:
@@ -44,6 +47,11 @@ def main() -> None:
             sys.exit(1)
         except OSError as exc:
             sys.exit(f"cannot serve on port {arguments.port} of 127.0.0.1: {exc.strerror}")
+
+
+def _hub_root() -> Path:
+    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path("/var/lib/dockerlab-hub") if os.geteuid() == 0 else Path(data) / "dockerlab-hub"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -21,9 +21,18 @@ from dockerlab.errors import BadDigest, DockerlabError
 from dockerlab.oci.descriptor import Descriptor
 from dockerlab.oci.digest import Digest, parse_digest
 
-__all__ = ["Repositories", "listen", "make_app"]
+__all__ = [
+    "NAME",
+    "PlainServer",
+    "RegistryError",
+    "RegistryHandler",
+    "Repositories",
+    "byte_range",
+    "listen",
+    "make_app",
+]
 
-_NAME = r"(?P<name>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
+NAME = r"(?P<name>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
 _TLS_HANDSHAKE = 22  # RFC 8446 section 5.1: the type of a connection's first record
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.ASCII)
 _COUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -70,11 +79,11 @@ def make_app(repositories: Repositories, *, has_catalog: bool = True) -> Applica
         [
             (r"/v2/?", _VersionHandler, given),
             (r"/v2/_catalog", _CatalogHandler, listed),
-            (rf"/v2/{_NAME}/tags/list", _TagsHandler, given),
-            (rf"/v2/{_NAME}/manifests/(?P<reference>[^/]+)", _ManifestHandler, given),
-            (rf"/v2/{_NAME}/blobs/(?P<digest>[^/]+)", _BlobHandler, given),
+            (rf"/v2/{NAME}/tags/list", _TagsHandler, given),
+            (rf"/v2/{NAME}/manifests/(?P<reference>[^/]+)", _ManifestHandler, given),
+            (rf"/v2/{NAME}/blobs/(?P<digest>[^/]+)", _BlobHandler, given),
         ],
-        default_handler_class=_RegistryHandler,
+        default_handler_class=RegistryHandler,
         default_handler_args=given,
         log_function=_log_nothing,
     )
@@ -101,7 +110,7 @@ def listen(app: Application, port: int = 0) -> tuple[HTTPServer, int]:
         The port is taken.
     """
     (listening,) = bind_sockets(port, address="127.0.0.1")
-    server = _PlainServer(app)
+    server = PlainServer(app)
     server.add_socket(listening)
     bound: int = listening.getsockname()[1]
     return server, bound
@@ -127,7 +136,9 @@ class _PlainStream(IOStream):
         return count
 
 
-class _PlainServer(HTTPServer):
+class PlainServer(HTTPServer):
+    """A server without TLS that says so at once to those who come with it."""
+
     def initialize(self, *args: Any, **kwargs: Any) -> None:
         """Begin with nothing to give back."""
         super().initialize(*args, **kwargs)
@@ -147,7 +158,7 @@ class _PlainServer(HTTPServer):
         self.handle_stream(_PlainStream(connection), address)
 
 
-class _RegistryHandler(RequestHandler):
+class RegistryHandler(RequestHandler):
     """What all endpoints share; alone it answers every other path with 404."""
 
     repositories: Repositories
@@ -166,7 +177,7 @@ class _RegistryHandler(RequestHandler):
         """Refuse what is no read, and what is nowhere."""
         if self.request.method not in ("GET", "HEAD"):
             raise RegistryError(405, "UNSUPPORTED", "this registry can only be read")
-        if type(self) is _RegistryHandler:
+        if type(self) is RegistryHandler:
             raise RegistryError(404, "NAME_UNKNOWN", f'there is nothing at "{self.request.path}"')
 
     def write_error(self, status_code: int, **kwargs: object) -> None:
@@ -202,7 +213,7 @@ class _RegistryHandler(RequestHandler):
         if name not in self.repositories.names():
             raise RegistryError(404, "NAME_UNKNOWN", f'there is no repository "{name}"')
 
-    def _page(self, items: Sequence[str]) -> list[str]:
+    def page(self, items: Sequence[str]) -> list[str]:
         """Cut a list by `n` and `last`, with a link to the rest (spec.md#listing-tags)."""
         last = self.get_query_argument("last", "")
         rest = sorted(item for item in items if item > last)
@@ -218,7 +229,7 @@ class _RegistryHandler(RequestHandler):
         return page
 
 
-class _VersionHandler(_RegistryHandler):
+class _VersionHandler(RegistryHandler):
     """end-1: the registry speaks this protocol."""
 
     def get(self) -> None:
@@ -228,7 +239,7 @@ class _VersionHandler(_RegistryHandler):
     head = get
 
 
-class _CatalogHandler(_RegistryHandler):
+class _CatalogHandler(RegistryHandler):
     """Docker's own extension: the list of repositories."""
 
     def initialize(self, repositories: Repositories, *, is_public: bool = True) -> None:
@@ -238,23 +249,23 @@ class _CatalogHandler(_RegistryHandler):
 
     def get(self) -> None:
         """Give a page of names."""
-        self.finish({"repositories": self._page(self._names)})
+        self.finish({"repositories": self.page(self._names)})
 
     head = get
 
 
-class _TagsHandler(_RegistryHandler):
+class _TagsHandler(RegistryHandler):
     """end-8a, end-8b: the tags of a repository."""
 
     def get(self, name: str) -> None:
         """Give a page of tags."""
         self._check_repository(name)
-        self.finish({"name": name, "tags": self._page(self.repositories.tags(name))})
+        self.finish({"name": name, "tags": self.page(self.repositories.tags(name))})
 
     head = get
 
 
-class _ManifestHandler(_RegistryHandler):
+class _ManifestHandler(RegistryHandler):
     """end-3: a manifest or an index, by tag or by digest.
 
     It is served as what it is, whatever `Accept` says: converting would change its digest.
@@ -281,7 +292,7 @@ class _ManifestHandler(_RegistryHandler):
     head = get
 
 
-class _BlobHandler(_RegistryHandler):
+class _BlobHandler(RegistryHandler):
     """end-2: a blob, whole or a range of it."""
 
     def get(self, name: str, digest: str) -> None:
@@ -301,25 +312,35 @@ class _BlobHandler(_RegistryHandler):
     head = get
 
     def _ranged(self, content: bytes) -> bytes:
-        """Return the part that `Range` asks for (RFC 9110 section 14).
-
-        A header of another form than one range of bytes, or with its ends swapped, is ignored, as
-        the RFC allows.
-        """
-        size = len(content)
-        match = _RANGE.fullmatch(self.request.headers.get("Range", ""))
-        first, last = match.groups() if match else ("", "")
-        if not (first or last) or (first and last and int(last) < int(first)):
-            return content
-        begin = int(first) if first else max(0, size - int(last))
-        end = min(size, int(last) + 1) if first and last else size
-        if begin >= end:
-            raise RegistryError(
-                416, "UNKNOWN", f"the blob has {size} bytes", content_range=f"bytes */{size}"
-            )
-        self.set_status(206)
-        self.set_header("Content-Range", f"bytes {begin}-{end - 1}/{size}")
+        """Return the part that `Range` asks for."""
+        begin, end = byte_range(self, len(content))
         return content[begin:end]
+
+
+def byte_range(handler: RegistryHandler, size: int) -> tuple[int, int]:
+    """Return which bytes `Range` asks for (RFC 9110 section 14), and set the answer's head.
+
+    A header of another form than one range of bytes, or with its ends swapped, is ignored, as the
+    RFC allows.
+
+    Raises
+    ------
+    RegistryError
+        There are no such bytes.
+    """
+    match = _RANGE.fullmatch(handler.request.headers.get("Range", ""))
+    first, last = match.groups() if match else ("", "")
+    if not (first or last) or (first and last and int(last) < int(first)):
+        return 0, size
+    begin = int(first) if first else max(0, size - int(last))
+    end = min(size, int(last) + 1) if first and last else size
+    if begin >= end:
+        raise RegistryError(
+            416, "UNKNOWN", f"the blob has {size} bytes", content_range=f"bytes */{size}"
+        )
+    handler.set_status(206)
+    handler.set_header("Content-Range", f"bytes {begin}-{end - 1}/{size}")
+    return begin, end
 
 
 def _log_nothing(_handler: RequestHandler) -> None:

@@ -19,7 +19,6 @@ class Difference:
     is_dated: bool = False
 
 
-_ALL = ("exit", "stdout", "stderr")
 _NEWER = "the wording of current dockerd; Debian 12 has 20.10"
 _WORDING = "the same refusal and status, in words of our own"
 _RUNTIME = "without the names of the programs that dockerd hands a start through"
@@ -92,9 +91,8 @@ DIFFERENCES: dict[str, Difference] = {
     ),
     "network_rm_used": _error("without the id, and with what to do"),
     "network_ip_on_default": _error("we add what to do"),
-    # Not yet
-    "commit": _later("`docker commit`", *_ALL),
-    "save": _later("`docker save`", *_ALL),
+    # Images
+    "load_nothing": _error(_WORDING),
 }
 
 _HEAD = """\

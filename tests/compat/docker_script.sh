@@ -349,6 +349,30 @@ quiet docker run -d --name open -p 127.0.0.1:0:80 -p 127.0.0.1:0:81/udp busybox 
 shell publish_port 'docker port open | sed "s/:[0-9]*$//" | sort'
 step publish_taken docker run --rm -p 127.0.0.1:22222-22221:80 busybox true
 quiet docker rm -f open
+
+# --- images from containers and archives, and to registries
+quiet $run --name made busybox sh -c 'echo made >/made; rm /bin/ls; mkdir -p /d/e'
+step commit_change docker commit -a me -m words -c 'CMD ["cat", "/made"]' -c 'ENV A=b C="d e" P=$A' -c 'EXPOSE 80 81/udp' -c 'LABEL k=v' -c 'USER 1' -c 'VOLUME /v' -c 'WORKDIR /w' made lab/made:1
+step commit_config docker image inspect -f '{{json .Config.Cmd}} {{json .Config.Env}} {{json .Config.ExposedPorts}} {{json .Config.Labels}} {{.Config.User}} {{json .Config.Volumes}} {{.Config.WorkingDir}} {{.Author}} {{.Comment}} {{len .RootFS.Layers}}' lab/made:1
+step commit_run $once lab/made:1
+step commit_history docker history --no-trunc --format '{{.CreatedBy}}|{{.Comment}}' lab/made:1
+step commit_bad docker commit -c 'RUN ls' made
+step commit_missing docker commit nothing lab/none
+quiet docker save -o "$results/made.tar" lab/made:1
+quiet docker rmi lab/made:1
+step load docker load -i "$results/made.tar"
+step load_run $once lab/made:1
+shell load_nothing 'echo nothing | docker load'
+step save_missing docker save nothing
+shell import 'docker export made | docker import -m words -c "CMD [\"cat\", \"/made\"]" - lab/flat'
+step import_run $once lab/flat
+step import_history docker history --no-trunc --format '{{.CreatedBy}}|{{.Comment}}' lab/flat
+quiet docker tag lab/made:1 "$registry/lab/pushed:1"
+step push docker push -q "$registry/lab/pushed:1"
+step push_missing docker push "$registry/lab/nothing"
+quiet docker rm made
+quiet docker rmi -f lab/made:1 lab/flat "$registry/lab/pushed:1"
+
 step rmi docker rmi "$registry/library/busybox:latest"
 step rmi_last docker rmi -f busybox "$(docker images -q --no-trunc busybox)"
 step save sh -c 'docker save hello-world | tar t | grep -c manifest.json'

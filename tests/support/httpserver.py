@@ -72,7 +72,11 @@ def running_server(respond: Respond) -> Iterator[ScriptedServer]:
             scripted.asked.append(asked)
             self._send(respond(asked))
 
-        do_POST = do_GET  # noqa: N815 - http.server looks for this name
+        # http.server looks for these names.
+        do_POST = do_GET  # noqa: N815
+        do_HEAD = do_GET  # noqa: N815
+        do_PUT = do_GET  # noqa: N815
+        do_PATCH = do_GET  # noqa: N815
 
         def _send(self, reply: Reply) -> None:
             self.send_response(reply.status)

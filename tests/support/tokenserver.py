@@ -50,7 +50,7 @@ def running_token_server(
     public : frozenset of str
         Repositories that anybody may pull.
     users : mapping
-        Passwords by user; a user may pull everything.
+        Passwords by user; a user may pull and push everything.
     life_s : int
         Seconds after which the registry refuses a token; the client is told that it lives longer.
     gives_identity : bool
@@ -114,7 +114,9 @@ def _grants(scope: str, user: str, public: frozenset[str]) -> list[dict[str, Any
     name, _, actions = rest.rpartition(":")
     if kind != "repository" or (name not in public and not user):
         return []
-    return [{"type": kind, "name": name, "actions": [a for a in actions.split(",") if a == "pull"]}]
+    allowed = {"pull", "push"} if user else {"pull"}
+    granted = [action for action in actions.split(",") if action in allowed]
+    return [{"type": kind, "name": name, "actions": granted}]
 
 
 def _claims(user: str, access: list[dict[str, Any]], life_s: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 
 from dockerlab.daemon.routes import (
     archive,
+    commits,
     containers,
     dockerlab,
     events,
@@ -19,6 +20,7 @@ from dockerlab.daemon.routes import (
     stats,
     streams,
     system,
+    transfers,
     unsupported,
     volumes,
 )
@@ -33,6 +35,7 @@ TABLES = (
     containers,
     streams,
     execs,
+    transfers,
     images,
     events,
     networks,
@@ -42,6 +45,7 @@ TABLES = (
     dockerlab,
     resources,
     stats,
+    commits,
 )
 REFUSING = {unsupported.UnsupportedHandler}
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from dockerlab.daemon.backend.containers import Archives, Containers, Execs, Resources
 from dockerlab.daemon.backend.filters import Filters
-from dockerlab.daemon.backend.images import Images, Pulls, Registries
+from dockerlab.daemon.backend.images import Commits, Images, Pulls, Pushes, Registries, Transfers
 from dockerlab.daemon.backend.networks import Networks
 from dockerlab.daemon.backend.volumes import Volumes
 from dockerlab.engine.event import Event
@@ -89,6 +89,21 @@ class Engine(Protocol):
     @property
     def archives(self) -> Archives:
         """The files of containers."""
+        ...
+
+    @property
+    def commits(self) -> Commits:
+        """What makes images of containers."""
+        ...
+
+    @property
+    def transfers(self) -> Transfers:
+        """Images into archives and out of them."""
+        ...
+
+    @property
+    def pushes(self) -> Pushes:
+        """What brings images to registries."""
         ...
 
     @property

@@ -1,15 +1,22 @@
 """Images, and the registries that they come from."""
 
 import builtins
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from dockerlab.daemon.backend.filters import Filters
-from dockerlab.engine.image import Image, ImageHistory, ImageRemoval, PullProgress
-from dockerlab.engine.registry import Credential, RateLimit
+from dockerlab.engine.image import (
+    CommitRequest,
+    Image,
+    ImageHistory,
+    ImageRemoval,
+    ImportRequest,
+    PullProgress,
+)
+from dockerlab.engine.registry import Credential, RateLimit, SearchResult
 from dockerlab.phases import Phase
 
-__all__ = ["Images", "Pulls", "Registries"]
+__all__ = ["Commits", "Images", "Pulls", "Pushes", "Registries", "Transfers"]
 
 
 class Images(Protocol):
@@ -77,4 +84,49 @@ class Registries(Protocol):
 
     def rate_limits(self) -> list[RateLimit]:
         """Return what registries said with their last manifests."""
+        ...
+
+
+class Commits(Protocol):
+    """What makes images of containers."""
+
+    async def commit(self, request: CommitRequest) -> Image:
+        """Make an image of what a container has changed. Raise Unsupported where it cannot."""
+        ...
+
+
+class Transfers(Protocol):
+    """Images into archives and out of them. What reads a descriptor closes it."""
+
+    def save(self, names: Sequence[str]) -> AsyncIterator[bytes]:
+        """Return the pieces of an archive. Raise ImageNotFound at once."""
+        ...
+
+    async def load(self, source_fd: int, emit: Callable[[PullProgress], None]) -> list[str]:
+        """Take in the images of an archive; return what to tell the user."""
+        ...
+
+    async def import_root(self, source_fd: int, request: ImportRequest) -> Image:
+        """Make an image of an archive of files."""
+        ...
+
+
+class Pushes(Protocol):
+    """What brings images to registries, and asks there."""
+
+    async def push(
+        self,
+        name: str,
+        tag: str,
+        *,
+        emit: Callable[[PullProgress], None],
+        credential: Credential | None = None,
+    ) -> None:
+        """Push a tag, or without one all tags of a repository; otherwise as `Pulls.pull`."""
+        ...
+
+    async def search(
+        self, term: str, *, limit: int, credential: Credential | None = None
+    ) -> list[SearchResult]:
+        """Return what a registry has; the term may begin with its name, else it is Docker Hub."""
         ...

@@ -1,107 +1,14 @@
-"""Routes of images: pull, list, inspect, history, tag, remove."""
+"""Routes of images: list, inspect, history, tag, remove. How they come and go is `transfers`."""
 
-import asyncio
 from http import HTTPStatus
 
-from dockerlab.daemon.handler import ApiHandler, message_of
-from dockerlab.daemon.jsonstream import Stream
+from dockerlab.daemon.handler import ApiHandler
 from dockerlab.daemon.shapes import image as shape
-from dockerlab.daemon.shapes.registry import credential_from_header
-from dockerlab.engine.image import PullProgress
-from dockerlab.engine.registry import Credential
-from dockerlab.errors import (
-    DockerlabError,
-    EngineFailure,
-    InvalidArgument,
-    Unauthorized,
-    Unsupported,
-)
+from dockerlab.errors import InvalidArgument
 
 __all__ = ["ROUTES"]
 
 _NAME = r"(?P<name>.+)"
-
-
-class ImageCreate(ApiHandler):
-    """``POST /images/create``."""
-
-    async def post(self) -> None:
-        """Pull an image, writing one line of JSON a step."""
-        query = self.query
-        if query.text("fromSrc"):
-            raise Unsupported("importing an image is not supported by this version of dockerlab")
-        reference = _with_tag(query.text("fromImage"), query.text("tag"))
-        credential = credential_from_header(self.request.headers.get("X-Registry-Auth", ""))
-        await self.while_connected(self._pull(reference, query.text("platform"), credential))
-
-    async def _pull(self, reference: str, platform: str, credential: Credential | None) -> None:
-        pending = _Pending()
-        work = asyncio.ensure_future(
-            self.engine.pulls.pull(
-                reference, platform=platform, emit=pending.add, credential=credential
-            )
-        )
-        work.add_done_callback(lambda _: pending.close())
-        stream = Stream(self)
-        is_begun = False
-        try:
-            while lines := await pending.take():
-                if not is_begun:
-                    is_begun = True
-                    self.set_header("Content-Type", "application/json")
-                    await stream.begin()
-                for progress in lines:
-                    await stream.write_json(shape.progress_line(progress))
-            await work
-        except DockerlabError as exc:
-            if not is_begun and isinstance(exc, Unauthorized):
-                # dockerd's status. At 401 the docker client asks for a password, and for ever where
-                # nobody can answer.
-                raise EngineFailure(exc.message, exc.hint) from exc
-            if not is_begun:
-                raise
-            # The status is sent already (Engine API, CreateImageInfo, error).
-            text = message_of(exc)
-            await stream.write_json({"errorDetail": {"message": text}, "error": text})
-        finally:
-            work.cancel()
-
-
-class _Pending:
-    """Lines of progress that the client did not get yet, bounded by layers times words.
-
-    Of a layer that goes on downloading only the newest number is of interest: for a client that
-    reads slowly it takes the place of the last one.
-    """
-
-    def __init__(self) -> None:
-        self._lines: dict[tuple[str, str, int], PullProgress] = {}
-        self._serial = 0
-        self._is_closed = False
-        self._changed = asyncio.Event()
-
-    def add(self, progress: PullProgress) -> None:
-        """Take a line; one with newer numbers takes the place of the one before."""
-        key = (progress.id, progress.status, 0)
-        if progress.current is None:
-            self._serial += 1
-            key = (progress.id, progress.status, self._serial)
-        self._lines[key] = progress
-        self._changed.set()
-
-    def close(self) -> None:
-        """Say that there will be no more."""
-        self._is_closed = True
-        self._changed.set()
-
-    async def take(self) -> list[PullProgress]:
-        """Wait for lines; none means that there will be no more."""
-        while not self._lines and not self._is_closed:
-            self._changed.clear()
-            await self._changed.wait()
-        lines = list(self._lines.values())
-        self._lines.clear()
-        return lines
 
 
 class ImageList(ApiHandler):
@@ -159,17 +66,7 @@ class ImageRemove(ApiHandler):
         self.write_json([shape.removal(line) for line in removed])
 
 
-def _with_tag(name: str, tag: str) -> str:
-    # Engine API, /images/create, `tag`: "Tag or digest".
-    if not name:
-        raise InvalidArgument('the parameter "fromImage" is missing: it names the image to pull')
-    if not tag:
-        return name
-    return f"{name}@{tag}" if tag.startswith("sha256:") else f"{name}:{tag}"
-
-
 ROUTES = (
-    (r"/images/create", ImageCreate),
     (r"/images/json", ImageList),
     (rf"/images/{_NAME}/json", ImageInspect),
     (rf"/images/{_NAME}/history", ImageHistory),

@@ -42,9 +42,8 @@ class UnsupportedHandler(ApiHandler):
 # These stand before the routes with a name in the same place, so that "search" is no image.
 ROUTES = (
     (rf"/containers/[^/]+/(?P<what>{_CONTAINER_VERBS})", UnsupportedHandler),
-    (r"/images/(?P<what>search|load|get|prune)", UnsupportedHandler),
-    (r"/images/.+/(?P<what>push|get)", UnsupportedHandler),
-    (r"/(?P<what>build|session|commit|grpc)", UnsupportedHandler),
+    (r"/images/(?P<what>prune)", UnsupportedHandler),
+    (r"/(?P<what>build|session|grpc)", UnsupportedHandler),
     (r"/(?P<what>build/prune|build/cancel)", UnsupportedHandler),
     (rf"/(?P<what>{_TREES})(?:/.*)?", UnsupportedHandler),
 )

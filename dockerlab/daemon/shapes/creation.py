@@ -17,7 +17,7 @@ from dockerlab.engine.exec import ExecConfig
 from dockerlab.engine.network import EndpointSettings
 from dockerlab.errors import InvalidArgument
 
-__all__ = ["CreateBody", "ExecBody", "ExecStartBody", "creation", "exec_config"]
+__all__ = ["CreateBody", "ExecBody", "ExecStartBody", "commit_config", "creation", "exec_config"]
 
 
 class CreateBody(msgspec.Struct, kw_only=True, rename="pascal"):
@@ -90,6 +90,12 @@ def creation(
     host = host_config(body.host_config or {}, is_networkless=bool(body.network_disabled))
     places = endpoints(host.network_mode, body.networking_config, body.mac_address or "")
     return _container_config(body), host, places
+
+
+def commit_config(body: CreateBody) -> ContainerConfig:
+    """Turn the body of ``POST /commit`` into a record; its image does not count."""
+    body.image = body.image or "none"
+    return _container_config(body)
 
 
 def exec_config(body: ExecBody) -> ExecConfig:

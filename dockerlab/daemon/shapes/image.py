@@ -80,6 +80,8 @@ def removal(line: ImageRemoval) -> Json:
 
 def progress_line(progress: PullProgress) -> Json:
     """Return one line of a pull (Engine API, CreateImageInfo; moby, jsonmessage.JSONMessage)."""
+    if progress.aux is not None:
+        return {"progressDetail": {}, "aux": progress.aux}
     shape: Json = {"status": progress.status}
     if progress.current is not None:
         detail = {"current": progress.current}

@@ -1,16 +1,25 @@
-"""Credentials as clients send them: the header X-Registry-Auth and the body of ``POST /auth``."""
+"""What clients send about registries: X-Registry-Auth, ``POST /auth``, filters of a search."""
 
 import base64
 import binascii
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from dockerlab.engine.registry import Credential
+from dockerlab.engine.registry import Credential, SearchResult
 from dockerlab.errors import InvalidArgument
 
-__all__ = ["credential", "credential_from_header", "login_answer", "server_address"]
+__all__ = [
+    "credential",
+    "credential_from_header",
+    "login_answer",
+    "search_filter",
+    "server_address",
+]
 
+_SEARCH_FLAGS = frozenset({"is-official", "is-automated"})
 _TO_URL_ALPHABET = str.maketrans("+/", "-_")
 
 
@@ -53,6 +62,36 @@ def credential(members: dict[str, Any]) -> Credential:
 def server_address(members: dict[str, Any]) -> str:
     """Return which registry an AuthConfig is for; '' is Docker Hub."""
     return _text(members, "serveraddress")
+
+
+def search_filter(filters: Mapping[str, Sequence[str]]) -> Callable[[SearchResult], bool]:
+    """Return what tells whether a result passes the filters of a search.
+
+    Raises
+    ------
+    InvalidArgument
+        A filter that there is not, or a value that it cannot have.
+    """
+    wanted: list[Callable[[SearchResult], bool]] = []
+    for name, values in filters.items():
+        for value in values:
+            if name == "stars" and value.isdigit():
+                wanted.append(partial(_has_stars, int(value)))
+            elif name in _SEARCH_FLAGS and value in ("true", "1", "false", "0"):
+                wanted.append(partial(_is, name.replace("-", "_"), value in ("true", "1")))
+            else:
+                raise InvalidArgument(
+                    f"invalid filter '{name}={value}': there are stars, is-official, is-automated"
+                )
+    return lambda result: all(test(result) for test in wanted)
+
+
+def _has_stars(least: int, result: SearchResult) -> bool:
+    return result.star_count >= least
+
+
+def _is(field: str, expected: bool, result: SearchResult) -> bool:  # noqa: FBT001 - for `partial`
+    return getattr(result, field) is expected
 
 
 def login_answer(identity_token: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import base64
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
@@ -27,7 +27,7 @@ from dockerlab.image.registry.transport import (
     read_limited,
 )
 
-__all__ = ["Access", "Challenge", "parse_challenges"]
+__all__ = ["Access", "Challenge", "parse_challenges", "pull_scopes"]
 
 _MAX_TOKEN_BYTES = 256 << 10
 _OK = 200
@@ -83,6 +83,11 @@ def parse_challenges(header: str) -> list[Challenge]:
     return challenges
 
 
+def pull_scopes(repository: str) -> Sequence[str]:
+    """Return what a pull of a repository needs a token for."""
+    return (f"repository:{repository}:pull",)
+
+
 class Access:
     """Gives the ``Authorization`` for an endpoint and a repository; keeps tokens while they live.
 
@@ -94,9 +99,11 @@ class Access:
         transport: Transport,
         credentials: Credentials = no_credentials,
         clock: Callable[[], float] = time.monotonic,
+        scopes: Callable[[str], Sequence[str]] = pull_scopes,
     ) -> None:
         self._transport = transport
         self._credentials = credentials
+        self._scopes = scopes
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], tuple[str, float]] = {}
@@ -117,7 +124,7 @@ class Access:
         endpoint : Endpoint
             Who sent it.
         repository : str
-            What is to be pulled; the scope is made of it and not taken from the challenge.
+            What it is about; the scope is made of it and not taken from the challenge.
         challenge : str
             The header ``WWW-Authenticate``.
         stop : Event
@@ -139,7 +146,7 @@ class Access:
             self._known.pop((endpoint.url, repository), None)
         offered = _choose(challenge, endpoint, self._credential(endpoint))
         if offered.scheme == "bearer":
-            scope = {"scope": f"repository:{repository}:pull"}
+            scope = {"scope": " ".join(self._scopes(repository))}
             token = self._fetch_token(endpoint, offered, scope, stop)
             value, life_s = _bearer(token), max(token.expires_in, _DEFAULT_LIFE_S)
         else:
@@ -214,7 +221,9 @@ class Access:
         else:
             headers = {"Authorization": _basic(known)} if known else {}
             query |= {"account": known.username} if known else {}
-            url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}"
+            # A list of scopes goes as several parameters (distribution, "Requesting a Token").
+            listed = [(k, v) for k, words in query.items() for v in _values(k, words)]
+            url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(listed)}"
             answer = self._transport.get(url, headers, verifies=verifies, stop=stop)
         if answer.status != _OK:
             raise Unauthorized(
@@ -222,6 +231,10 @@ class Access:
                 "log in to the registry again" if known else "log in to the registry first",
             )
         return _read_token(answer, urlsplit(realm).netloc)
+
+
+def _values(name: str, value: str) -> list[str]:
+    return value.split(" ") if name == "scope" else [value]
 
 
 def _choose(challenge: str, endpoint: Endpoint, credential: Credential | None) -> Challenge:

@@ -10,6 +10,7 @@ import queue
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -127,8 +128,23 @@ class Pools:
         self, url: str, headers: dict[str, str], body: bytes, *, verifies: bool = True
     ) -> urllib3.BaseHTTPResponse:
         """Send a POST; otherwise as `get`."""
+        return self.send("POST", url, headers, body, verifies=verifies)
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        body: bytes | Iterator[bytes] | None = None,
+        *,
+        verifies: bool = True,
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request of any method; otherwise as `get`.
+
+        A body that comes in pieces needs its ``Content-Length`` among the headers.
+        """
         return self._manager(url, verifies=verifies).request(
-            "POST",
+            method,
             url,
             body=body,
             headers=headers,

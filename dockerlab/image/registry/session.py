@@ -6,9 +6,10 @@ its endpoints in order and stays with the one that answered. See distribution-sp
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -30,6 +31,8 @@ from dockerlab.image.registry.credential import Credentials, no_credentials
 from dockerlab.image.registry.mirrors import Endpoint, RegistrySettings, endpoints
 from dockerlab.image.registry.ratelimit import RateLimit, parse_rate_limit
 from dockerlab.image.registry.refusals import Refusal, refusal_error
+from dockerlab.image.registry.searching import SearchResult, search
+from dockerlab.image.registry.target import Target, push_scopes
 from dockerlab.image.registry.transport import (
     MAX_ATTEMPTS,
     Answer,
@@ -92,6 +95,7 @@ class Session:
         self._certificates = Certificates(settings.certificate_folders)
         self._transport = transport or Transport(Pools(certificates=self._certificates))
         self._access = Access(self._transport, credentials)
+        self._credentials = credentials
         self._keep = keep
 
     def repository(self, reference: Reference, stop: threading.Event) -> "Repository":
@@ -107,6 +111,31 @@ class Session:
         has_authority = bool(self._certificates.find(reference.registry).authorities)
         where = endpoints(reference.registry, self._settings, has_authority=has_authority)
         return Repository(reference, where, self._transport, self._access, stop, self._keep)
+
+    def target(
+        self, reference: Reference, mount_from: Sequence[str], stop: threading.Event
+    ) -> "Target":
+        """Return the repository of a reference to push to; mirrors are passed by.
+
+        Parameters
+        ----------
+        mount_from : sequence of str
+            Other repositories of the registry that blobs may be taken over from.
+        """
+        has_authority = bool(self._certificates.find(reference.registry).authorities)
+        where = endpoints(reference.registry, self._settings, has_authority=has_authority)
+        own = tuple(endpoint for endpoint in where if not endpoint.is_mirror)
+        access = Access(self._transport, self._credentials, scopes=partial(push_scopes, mount_from))
+        return Target(reference, own, self._transport, access, stop)
+
+    def search(
+        self, registry: str, term: str, limit: int, stop: threading.Event
+    ) -> list[SearchResult]:
+        """Return repositories of a registry; mirrors are passed by. See `searching.search`."""
+        has_authority = bool(self._certificates.find(registry).authorities)
+        where = endpoints(registry, self._settings, has_authority=has_authority)
+        own = tuple(endpoint for endpoint in where if not endpoint.is_mirror)
+        return search(term, limit, own, self._transport, self._credentials, stop)
 
     def close(self) -> None:
         """Close idle connections."""

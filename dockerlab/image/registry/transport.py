@@ -30,6 +30,7 @@ __all__ = [
     "Answer",
     "Broken",
     "Transport",
+    "check_redirect",
     "connected_at",
     "describe_errors",
     "host_of",
@@ -142,6 +143,36 @@ class Transport:
 
         return self._insist(send, url, stop, MAX_ATTEMPTS)
 
+    def send(  # noqa: PLR0913 - the parts of a request
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        body: Callable[[], Iterator[bytes]] | None = None,
+        *,
+        verifies: bool = True,
+        stop: threading.Event,
+        attempts: int = MAX_ATTEMPTS,
+    ) -> Answer:
+        """Send a request of another method; redirects are the caller's, except those of HEAD.
+
+        Parameters
+        ----------
+        body : callable
+            Returns the pieces of the body, from the first, at each attempt; their
+            ``Content-Length`` is among the headers.
+        """
+
+        def send() -> Answer:
+            """Ask once."""
+            if method == "HEAD":
+                return self._follow(url, headers, verifies=verifies, method=method)
+            pieces = body() if body is not None else b""
+            with _errors_of(url):
+                return self._pools.send(method, url, _HEADERS | headers, pieces, verifies=verifies)
+
+        return self._insist(send, url, stop, attempts)
+
     def _insist(
         self, send: Callable[[], Answer], url: str, stop: threading.Event, attempts: int
     ) -> Answer:
@@ -191,17 +222,19 @@ class Transport:
         """Close idle connections."""
         self._pools.close()
 
-    def _follow(self, url: str, headers: dict[str, str], *, verifies: bool) -> Answer:
+    def _follow(
+        self, url: str, headers: dict[str, str], *, verifies: bool, method: str = "GET"
+    ) -> Answer:
         origin = urlsplit(url)[:2]
         for _ in range(_MAX_REDIRECTS):
             with _errors_of(url):
-                answer = self._pools.get(url, _HEADERS | headers, verifies=verifies)
+                answer = self._pools.send(method, url, _HEADERS | headers, verifies=verifies)
             location = answer.headers.get("Location")
             if answer.status not in _REDIRECTS or not location:
                 return answer
             answer.close()
             target = urljoin(url, location)
-            _check_redirect(url, target)
+            check_redirect(url, target)
             if urlsplit(target)[:2] != origin:
                 # The token is for the registry. A storage server that gets it could use it, and
                 # many refuse a request with two kinds of credentials (CVE-2020-15157).
@@ -328,7 +361,8 @@ def wait(stop: threading.Event, seconds: float) -> None:
         raise Cancelled("the pull was cancelled")
 
 
-def _check_redirect(url: str, target: str) -> None:
+def check_redirect(url: str, target: str) -> None:
+    """Refuse to be sent on to what is no address, or from TLS to none."""
     parts = urlsplit(target)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Unavailable(f'"{host_of(url)}" redirects to "{target[:100]}", which is no address')

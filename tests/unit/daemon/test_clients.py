@@ -137,10 +137,7 @@ def test_docker_exec_shows_output_and_ends_with_the_status(cli: Cli) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        ["commit", "c"],
-        ["search", "x"],
-        ["save", "hello"],
-        ["push", "hello"],
+        ["service", "ls"],
     ],
 )
 def test_docker_is_told_what_is_not_done_yet(cli: Cli, command: list[str]) -> None:

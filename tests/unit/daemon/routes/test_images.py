@@ -80,8 +80,8 @@ def test_of_many_numbers_a_slow_client_gets_the_newest(daemon: Daemon) -> None:
     assert shown[0]["progressDetail"]["current"] == 9_999
 
 
-def test_import_and_nothing_at_all_are_refused(daemon: Daemon) -> None:
-    assert daemon.json("POST", "/images/create?fromSrc=-")[0] == 501
+def test_an_import_from_an_address_and_nothing_at_all_are_refused(daemon: Daemon) -> None:
+    assert daemon.json("POST", "/images/create?fromSrc=http://127.0.0.1/x")[0] == 501
     assert daemon.json("POST", "/images/create")[0] == 400
 
 
