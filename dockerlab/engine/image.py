@@ -9,7 +9,7 @@ from dockerlab.image.progress import PullProgress
 from dockerlab.oci.digest import Digest
 from dockerlab.oci.imageconfig import ImageConfig
 
-__all__ = ["Image", "ImageHistory", "ImageRemoval", "PullProgress"]
+__all__ = ["Image", "ImageHistory", "ImagePrune", "ImageRemoval", "PullProgress"]
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,3 +47,10 @@ class ImageRemoval(msgspec.Struct, frozen=True, kw_only=True):
 
     action: Literal["untagged", "deleted"]
     what: str
+
+
+class ImagePrune(msgspec.Struct, frozen=True, kw_only=True):
+    """What a prune has untagged and deleted, and the bytes of the layers that went with it."""
+
+    removals: tuple[ImageRemoval, ...]
+    freed_bytes: int

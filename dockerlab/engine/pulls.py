@@ -25,7 +25,12 @@ from dockerlab.engine.images import Images
 from dockerlab.engine.registries import Registries
 from dockerlab.engine.registry import Credential
 from dockerlab.engine.stopwatches import Stopwatches
-from dockerlab.errors import EngineFailure, ImageNotFound, RegistryUnreachable
+from dockerlab.errors import (
+    EngineFailure,
+    ImageNotFound,
+    ManifestNotFound,
+    RegistryUnreachable,
+)
 from dockerlab.image.content import ContentStore
 from dockerlab.image.layers import LayerStore
 from dockerlab.image.registry.mirrors import HUB_REGISTRY
@@ -83,6 +88,33 @@ class Pulls:
     ) -> None:
         """Pull what `text` refers to; see `daemon.backend.Pulls.pull`."""
         reference = parse_reference(text)
+        is_new = await self._pull_one(reference, platform, emit, credential)
+        emit(_status(reference.familiar, is_new=is_new))
+
+    async def pull_all(
+        self, text: str, *, platform: str, emit: Emit, credential: Credential | None = None
+    ) -> None:
+        """Pull every tag of a repository; see `daemon.backend.Pulls.pull_all`."""
+        reference = parse_reference(text)
+        session = await self._registries.session(reference, credential)
+        stop = threading.Event()
+        try:
+            tags = await asyncio.to_thread(session.repository(reference, stop).tags)
+        finally:
+            stop.set()
+            session.close()
+        if not tags:
+            raise ManifestNotFound(f"{reference.familiar_name} has no tags")
+        is_new = False
+        for tag in tags:
+            each = msgspec.structs.replace(reference, tag=tag)
+            is_new |= await self._pull_one(each, platform, emit, credential)
+        emit(_status(reference.familiar_name, is_new=is_new))
+
+    async def _pull_one(
+        self, reference: Reference, platform: str, emit: Emit, credential: Credential | None
+    ) -> bool:
+        """Pull one image; tell whether it is another than before."""
         wanted = parse_platform(platform) if platform else host_platform()
         self.running += 1
         try:
@@ -97,10 +129,8 @@ class Pulls:
         finally:
             self.running -= 1
         emit(PullProgress(status=f"Digest: {digest}"))
-        is_new = before is None or before.id != image.id
-        what = "Downloaded newer image for" if is_new else "Image is up to date for"
-        emit(PullProgress(status=f"Status: {what} {reference.familiar}"))
         self._events.publish("image", "pull", reference.familiar, {"name": reference.familiar_name})
+        return before is None or before.id != image.id
 
     def phases(self, name: str) -> list[Phase]:
         """Return the phases of the last pull of a reference; empty when there was none."""
@@ -259,6 +289,11 @@ def _names(reference: Reference, source: Reference, pulled: Pulled) -> list[Refe
         return [reference]
     by_digest = msgspec.structs.replace(reference, tag="", digest=pulled.repo_digest)
     return [by_digest] if reference.digest else [reference, by_digest]
+
+
+def _status(what: str, *, is_new: bool) -> PullProgress:
+    words = "Downloaded newer image for" if is_new else "Image is up to date for"
+    return PullProgress(status=f"Status: {words} {what}")
 
 
 def _announcement(reference: Reference, reason: RegistryUnreachable) -> str:

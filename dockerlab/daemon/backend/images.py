@@ -5,8 +5,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 from dockerlab.daemon.backend.filters import Filters
-from dockerlab.engine.image import Image, ImageHistory, ImageRemoval, PullProgress
+from dockerlab.engine.image import (
+    Image,
+    ImageHistory,
+    ImagePrune,
+    ImageRemoval,
+    PullProgress,
+)
 from dockerlab.engine.registry import Credential, RateLimit
+from dockerlab.oci.digest import Digest
 from dockerlab.phases import Phase
 
 __all__ = ["Images", "Pulls", "Registries"]
@@ -29,6 +36,18 @@ class Images(Protocol):
 
     def container_count(self, image: Image) -> int:
         """Return how many containers were made from it."""
+        ...
+
+    def shared_bytes(self) -> dict[Digest, int]:
+        """Return for every image the bytes of those of its layers that another image has too."""
+        ...
+
+    def layers_bytes(self) -> int:
+        """Return the bytes of all images' layers, each counted once."""
+        ...
+
+    async def prune(self, filters: Filters) -> ImagePrune:
+        """Remove images that no container has. Raise InvalidArgument for an unknown filter."""
         ...
 
     async def tag(self, name: str, repository: str, tag: str) -> None:
@@ -58,6 +77,17 @@ class Pulls(Protocol):
         An error before the first progress line is raised like any other; the route turns one that
         comes later into the stream's error line.
         """
+        ...
+
+    async def pull_all(
+        self,
+        name: str,
+        *,
+        platform: str,
+        emit: Callable[[PullProgress], None],
+        credential: Credential | None = None,
+    ) -> None:
+        """Pull every tag of a repository, one behind the other; otherwise as `pull`."""
         ...
 
     def phases(self, name: str) -> list[Phase]:

@@ -16,6 +16,7 @@ from dockerlab.errors import (
     Unauthorized,
     Unsupported,
 )
+from dockerlab.oci.reference import names_one
 
 __all__ = ["ROUTES"]
 
@@ -35,11 +36,11 @@ class ImageCreate(ApiHandler):
         await self.while_connected(self._pull(reference, query.text("platform"), credential))
 
     async def _pull(self, reference: str, platform: str, credential: Credential | None) -> None:
-        pending = _Pending()
+        pending, pulls = _Pending(), self.engine.pulls
+        # Engine API, /images/create, `tag`: "If empty … all tags".
+        pull = pulls.pull if names_one(reference) else pulls.pull_all
         work = asyncio.ensure_future(
-            self.engine.pulls.pull(
-                reference, platform=platform, emit=pending.add, credential=credential
-            )
+            pull(reference, platform=platform, emit=pending.add, credential=credential)
         )
         work.add_done_callback(lambda _: pending.close())
         stream = Stream(self)
@@ -115,7 +116,13 @@ class ImageList(ApiHandler):
         if name:  # until 1.40 (Engine API, version history)
             filters["reference"] = [name]
         images = self.engine.images.list(include_intermediate=query.boolean("all"), filters=filters)
-        self.write_json([shape.summary(image, container_count=-1) for image in images])
+        shared = self.engine.images.shared_bytes() if query.boolean("shared-size") else {}
+        self.write_json(
+            [
+                shape.summary(image, container_count=-1, shared_bytes=shared.get(image.id, -1))
+                for image in images
+            ]
+        )
 
 
 class ImageInspect(ApiHandler):
@@ -159,6 +166,16 @@ class ImageRemove(ApiHandler):
         self.write_json([shape.removal(line) for line in removed])
 
 
+class ImagePrune(ApiHandler):
+    """``POST /images/prune``."""
+
+    async def post(self) -> None:
+        """Remove images that no container has."""
+        done = await self.engine.images.prune(self.query.filters())
+        removed = [shape.removal(line) for line in done.removals]
+        self.write_json({"ImagesDeleted": removed or None, "SpaceReclaimed": done.freed_bytes})
+
+
 def _with_tag(name: str, tag: str) -> str:
     # Engine API, /images/create, `tag`: "Tag or digest".
     if not name:
@@ -171,6 +188,7 @@ def _with_tag(name: str, tag: str) -> str:
 ROUTES = (
     (r"/images/create", ImageCreate),
     (r"/images/json", ImageList),
+    (r"/images/prune", ImagePrune),
     (rf"/images/{_NAME}/json", ImageInspect),
     (rf"/images/{_NAME}/history", ImageHistory),
     (rf"/images/{_NAME}/tag", ImageTag),

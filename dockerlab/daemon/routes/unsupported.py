@@ -42,7 +42,7 @@ class UnsupportedHandler(ApiHandler):
 # These stand before the routes with a name in the same place, so that "create" is no network.
 ROUTES = (
     (rf"/containers/[^/]+/(?P<what>{_CONTAINER_VERBS})", UnsupportedHandler),
-    (r"/images/(?P<what>search|load|get|prune)", UnsupportedHandler),
+    (r"/images/(?P<what>search|load|get)", UnsupportedHandler),
     (r"/images/.+/(?P<what>push|get)", UnsupportedHandler),
     (r"/(?P<what>build|session|commit|grpc)", UnsupportedHandler),
     (r"/(?P<what>build/prune|build/cancel)", UnsupportedHandler),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from dockerlab.errors import Cancelled, EngineFailure, InvalidArgument
+from dockerlab.errors import Cancelled, EngineFailure, InvalidArgument, ManifestNotFound
 from dockerlab.image.content import ContentStore
 from dockerlab.image.layers import LayerStore
 from dockerlab.image.progress import PullProgress
@@ -18,7 +18,7 @@ from dockerlab.image.registry.download import LayerDownload, PullContext, Pulled
 from dockerlab.image.registry.reporter import Reporter
 from dockerlab.image.registry.session import FetchedManifest, Session
 from dockerlab.image.registry.unpacking import Unpacker
-from dockerlab.oci.descriptor import MANIFEST_TYPES, Descriptor
+from dockerlab.oci.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor
 from dockerlab.oci.digest import Digest
 from dockerlab.oci.imageconfig import MAX_CONFIG_BYTES, ImageConfig, parse_image_config
 from dockerlab.oci.manifest import MAX_MANIFEST_BYTES, Index, Manifest, parse_manifest
@@ -32,6 +32,7 @@ __all__ = ["MAX_DOWNLOADS", "Pulled", "PulledLayer", "pull"]
 MAX_DOWNLOADS = 3
 
 _MAX_INDEX_DEPTH = 4
+_MAX_INNER_INDEXES = 4
 _POLL_S = 0.05
 
 
@@ -199,30 +200,60 @@ def _fetch(reference: Reference, target: str, context: PullContext) -> FetchedMa
 
 
 def _choose_manifest(
-    reference: Reference, fetched: FetchedManifest, platform: Platform, context: PullContext
+    reference: Reference,
+    fetched: FetchedManifest,
+    platform: Platform,
+    context: PullContext,
+    depth: int = 0,
 ) -> tuple[Descriptor, Manifest]:
-    """Go from an index to the manifest for the platform."""
+    """Go from an index to the manifest for the platform, through indexes inside it."""
     name = reference.familiar
-    for _ in range(_MAX_INDEX_DEPTH):
-        parsed = parse_manifest(fetched.data, fetched.media_type, name)
-        if isinstance(parsed, Manifest):
-            media_type = parsed.media_type or fetched.media_type.partition(";")[0].strip()
-            return (
-                Descriptor(
-                    media_type=media_type if media_type in MANIFEST_TYPES else MANIFEST_TYPES[0],
-                    digest=fetched.digest,
-                    size=len(fetched.data),
-                ),
-                parsed,
-            )
-        fetched = _fetch_member(reference, parsed, platform, context)
-    raise InvalidArgument(f'"{name}" has more than {_MAX_INDEX_DEPTH} indexes inside one another')
+    parsed = parse_manifest(fetched.data, fetched.media_type, name)
+    if isinstance(parsed, Manifest):
+        media_type = parsed.media_type or fetched.media_type.partition(";")[0].strip()
+        return (
+            Descriptor(
+                media_type=media_type if media_type in MANIFEST_TYPES else MANIFEST_TYPES[0],
+                digest=fetched.digest,
+                size=len(fetched.data),
+            ),
+            parsed,
+        )
+    if depth == _MAX_INDEX_DEPTH:
+        raise InvalidArgument(
+            f'"{name}" has more than {_MAX_INDEX_DEPTH} indexes inside one another'
+        )
+    try:
+        chosen = choose(parsed.manifests, platform, name)
+    except ManifestNotFound as exc:
+        # An index inside an index need not say what it is for (image-spec/image-index.md).
+        return _search_inside(reference, parsed, platform, context, depth, exc)
+    member = _fetch_member(reference, chosen, context)
+    return _choose_manifest(reference, member, platform, context, depth + 1)
+
+
+def _search_inside(
+    reference: Reference,
+    index: Index,
+    platform: Platform,
+    context: PullContext,
+    depth: int,
+    failure: ManifestNotFound,
+) -> tuple[Descriptor, Manifest]:
+    """Look into the indexes that say nothing of platforms, in order; there may be a few."""
+    inner = [d for d in index.manifests if d.media_type in INDEX_TYPES and d.platform is None]
+    for descriptor in inner[:_MAX_INNER_INDEXES]:
+        member = _fetch_member(reference, descriptor, context)
+        try:
+            return _choose_manifest(reference, member, platform, context, depth + 1)
+        except ManifestNotFound:
+            continue
+    raise failure
 
 
 def _fetch_member(
-    reference: Reference, index: Index, platform: Platform, context: PullContext
+    reference: Reference, chosen: Descriptor, context: PullContext
 ) -> FetchedManifest:
-    chosen = choose(index.manifests, platform, reference.familiar)
     fetched = _fetch(reference, chosen.digest, context)
     if len(fetched.data) != chosen.size:
         raise InvalidArgument(

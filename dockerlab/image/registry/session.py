@@ -28,8 +28,10 @@ from dockerlab.image.registry.certificates import Certificates
 from dockerlab.image.registry.connection import Pools
 from dockerlab.image.registry.credential import Credentials, no_credentials
 from dockerlab.image.registry.mirrors import Endpoint, RegistrySettings, endpoints
+from dockerlab.image.registry.proxies import Proxies
 from dockerlab.image.registry.ratelimit import RateLimit, parse_rate_limit
 from dockerlab.image.registry.refusals import Refusal, refusal_error
+from dockerlab.image.registry.tags import all_tags
 from dockerlab.image.registry.transport import (
     MAX_ATTEMPTS,
     Answer,
@@ -78,6 +80,8 @@ class Session:
         Sends the requests, in place of one with the settings' certificates.
     keep : callable
         Is given what registries say of limits, in whichever thread hears it.
+    proxies : Proxies
+        Who is asked through whom.
     """
 
     def __init__(
@@ -87,10 +91,12 @@ class Session:
         credentials: Credentials = no_credentials,
         transport: Transport | None = None,
         keep: Callable[[RateLimit], None] | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         self._settings = settings
         self._certificates = Certificates(settings.certificate_folders)
-        self._transport = transport or Transport(Pools(certificates=self._certificates))
+        pools = Pools(certificates=self._certificates, proxies=proxies)
+        self._transport = transport or Transport(pools)
         self._access = Access(self._transport, credentials)
         self._keep = keep
 
@@ -199,6 +205,22 @@ class Repository:
                 )
             media_type = answer.headers.get("Content-Type", "")
             return FetchedManifest(data=data, media_type=media_type, digest=digest)
+
+        return self._first(ask)
+
+    def tags(self) -> list[str]:
+        """List the tags of the repository; raises as `manifest` and `all_tags`."""
+
+        def ask(endpoint: Endpoint) -> list[str]:
+            """Ask one server."""
+
+            def fetch(url: str) -> tuple[bytes, str]:
+                """Fetch one page."""
+                data, answer = self._read(endpoint, url, MAX_MANIFEST_BYTES, "the list of tags")
+                return data, answer.headers.get("Link", "")
+
+            first = f"{endpoint.url}/v2/{self._reference.repository}/tags/list"
+            return all_tags(fetch, first, self._reference.familiar_name)
 
         return self._first(ask)
 

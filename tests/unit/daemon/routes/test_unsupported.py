@@ -9,7 +9,6 @@ from tests.unit.daemon.conftest import Daemon
         ("POST", "/v1.45/containers/c/checkpoints", "checkpoints"),
         ("GET", "/images/search?term=x", "search"),
         ("GET", "/images/get?names=x", "get"),
-        ("POST", "/images/prune", "prune"),
         ("POST", "/images/a/b/push", "push"),
         ("POST", "/build", "build"),
         ("POST", "/commit", "commit"),
