@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         run,
         stop,
     )
+    from dockerlab.imagelayers import layers
 
 __all__ = [
     "__version__",
@@ -36,6 +37,7 @@ __all__ = [
     "history",
     "images",
     "inspect",
+    "layers",
     "load_ipython_extension",
     "logs",
     "pull",
@@ -80,6 +82,8 @@ def unload_ipython_extension(shell: "InteractiveShell") -> None:
 
 
 def __getattr__(name: str) -> object:
+    if name == "layers":
+        return getattr(_late("dockerlab.imagelayers"), name)
     if name in __all__:
         return getattr(_late("dockerlab.api"), name)
     raise AttributeError(f"module 'dockerlab' has no attribute {name!r}")

@@ -22,6 +22,7 @@ from dockerlab.engine.healthchecks import HealthChecks
 from dockerlab.engine.images import Images
 from dockerlab.engine.info import System
 from dockerlab.engine.launching import Launching, Namespaced, Refusing
+from dockerlab.engine.layersurvey import LayerSurvey
 from dockerlab.engine.lives import Lives
 from dockerlab.engine.logconfig import LogDefaults, check
 from dockerlab.engine.pausing import Pausing
@@ -59,6 +60,7 @@ class Engine:
     containers: Containers
     execs: Execs
     images: Images
+    layers: LayerSurvey
     pulls: Pulls
     registries: Registries
     events: Events
@@ -127,6 +129,7 @@ class Engine:
             containers=containers,
             execs=execs,
             images=images,
+            layers=LayerSurvey(images, layers, spawner, has_archive_marks=tier.name in PLAIN),
             pulls=Pulls(settings, images, events, store, registries),
             registries=registries,
             events=events,

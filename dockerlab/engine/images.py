@@ -120,6 +120,10 @@ class Images:
         """Return the bytes of all images' layers, each counted once."""
         return layers_bytes(self._layers_by_image())
 
+    def named_blobs(self) -> set[Digest]:
+        """Return the digests of the blobs that images need."""
+        return {blob for row in self._rows.values() for blob in row.blobs}
+
     def _layers_by_image(self) -> dict[Digest, Layers]:
         return {row.id: row.layers for row in self._rows.values()}
 
@@ -236,8 +240,7 @@ class Images:
     async def collect_everything(self) -> None:
         """Delete the layers and blobs that nothing names: what a crash left behind."""
         await self.collect(self._layers.diff_ids())
-        named = {blob for row in self._rows.values() for blob in row.blobs}
-        for digest in set(self._content.digests()) - named:
+        for digest in set(self._content.digests()) - self.named_blobs():
             await asyncio.to_thread(self._content.delete, digest)
 
     def _untag(self, image: Image, dropped: builtins.list[str]) -> builtins.list[ImageRemoval]:
@@ -258,8 +261,7 @@ class Images:
         # The record goes first: after a crash in between, the start deletes what nothing names.
         self._database.delete_image(image.id)
         del self._rows[image.id], self._images[image.id]
-        named = {blob for other in self._rows.values() for blob in other.blobs}
-        for digest in row.blobs - named:
+        for digest in row.blobs - self.named_blobs():
             await asyncio.to_thread(self._content.delete, digest)
         diff_ids = [diff_id for diff_id, _ in row.layers]
         gone = set(await self.collect(diff_ids))

@@ -26,18 +26,23 @@ from dockerlab.engine.registries import Registries
 from dockerlab.engine.registry import Credential
 from dockerlab.engine.stopwatches import Stopwatches
 from dockerlab.errors import (
+    BadDigest,
+    DockerlabError,
     EngineFailure,
     ImageNotFound,
+    InvalidArgument,
     ManifestNotFound,
     RegistryUnreachable,
+    Unsupported,
 )
 from dockerlab.image.content import ContentStore
 from dockerlab.image.layers import LayerStore
 from dockerlab.image.registry.mirrors import HUB_REGISTRY
-from dockerlab.image.registry.pull import Pulled, pull
+from dockerlab.image.registry.pull import Fresh, Pulled, pull
 from dockerlab.image.registry.session import Session
 from dockerlab.image.registry.unpacking import Unpacker
 from dockerlab.kernel.syscalls import syncfs
+from dockerlab.oci.digest import Digest
 from dockerlab.oci.platform import Platform, host_platform, parse_platform
 from dockerlab.oci.reference import DOCKER_HUB, Reference, parse_reference
 from dockerlab.phases import Phase, Stopwatch
@@ -49,6 +54,9 @@ _MAX_PULLS = 16
 # The built-in images that may stand in for those of the same name on Docker Hub.
 _BUILT_IN = frozenset({"library/hello-world"})
 _TOOLS_HINT = "hub.localhost/tools has a shell and the usual tools, made of this machine's programs"
+
+# Errors after which the same bytes would only be refused again.
+_USELESS = (BadDigest, InvalidArgument, Unsupported, EngineFailure)
 
 Emit = Callable[[PullProgress], None]
 
@@ -189,7 +197,7 @@ class Pulls:
         stopwatch: Stopwatch,
     ) -> Pulled:
         loop = asyncio.get_running_loop()
-        cancelled = threading.Event()
+        cancelled, fresh = threading.Event(), Fresh()
 
         def emit_here(progress: PullProgress) -> None:
             """Bring progress from the pull's threads to the loop."""
@@ -207,6 +215,7 @@ class Pulls:
                 emit=emit_here,
                 stopwatch=stopwatch,
                 cancelled=cancelled,
+                fresh=fresh,
             )
 
         future = loop.run_in_executor(self._threads, work)
@@ -217,6 +226,22 @@ class Pulls:
             # The thread tidies up what it staged; the reference stays locked until it has.
             await asyncio.wait({future})
             raise
+        except DockerlabError as exc:
+            # What is there of a layer may be resumed, unless it would only be refused again.
+            useless = fresh.layers if isinstance(exc, _USELESS) else set[Digest]()
+            await self._discard(fresh.documents | useless)
+            raise
+
+    async def _discard(self, fresh: set[Digest]) -> None:
+        """Give back what an image that did not become one has left.
+
+        While others pull it may be theirs as well: then it stays until the next start.
+        """
+        if self.running > 1:
+            return
+        async with self._images.lock:
+            for digest in fresh - self._images.named_blobs():
+                await asyncio.to_thread(self._store.content.discard, digest)
 
     async def _keep(
         self,

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import pytest
 from docker.errors import APIError, ImageNotFound
 
+import dockerlab as lab
+from dockerlab.errors import ImageNotFound as ImageNotThere
 from tests.support.archives import archive
 from tests.support.engine import EngineUnderTest, wait_until
 from tests.support.gate import running_gate
@@ -207,3 +209,26 @@ def test_proxies_are_told_without_their_passwords() -> None:
         started.close()
     assert info["HttpsProxy"] == "http://xxxxx:xxxxx@proxy.example:3128"
     assert (info["HttpProxy"], info["NoProxy"]) == ("", "lab.example")
+
+
+def test_layers_tell_what_they_add_change_delete_and_waste(
+    store: EngineUnderTest, shop: RunningRegistry
+) -> None:
+    below = archive(*((tarfile.TarInfo(name), bytes(1000)) for name in ("a", "b", "d/c")))
+    above = archive(
+        (tarfile.TarInfo("a"), bytes(500)),
+        (tarfile.TarInfo(".wh.b"), b""),
+        (tarfile.TarInfo("d/.wh..wh..opq"), b""),
+        (tarfile.TarInfo("d/e"), bytes(10)),
+    )
+    push_image(shop.address, "wasteful", "1", [below, above])
+    store.connect().images.pull(f"{shop.address}/wasteful", "1")
+    table = lab.layers(f"{shop.address}/wasteful:1", engine=store.address)
+    columns = ["instruction", "added", "changed", "deleted", "size_bytes", "wasted_bytes"]
+    assert table[columns].to_numpy().tolist() == [
+        ["layer 0", 3, 0, 0, 3000, 3000],
+        ["layer 1", 1, 1, 2, 510, 0],
+    ]
+    assert {each["path"] for each in table.attrs["wasted"]} == {"/a", "/b", "/d/c"}
+    with pytest.raises(ImageNotThere, match="No such image: nothing:latest"):
+        lab.layers("nothing", engine=store.address)

@@ -14,7 +14,7 @@ from dockerlab.daemon.backend.containers import (
 )
 from dockerlab.daemon.backend.engine import Engine, Events, System
 from dockerlab.daemon.backend.filters import Filters
-from dockerlab.daemon.backend.images import Images, Pulls, Registries
+from dockerlab.daemon.backend.images import Images, Layers, Pulls, Registries
 from dockerlab.daemon.backend.volumes import Volumes
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Execs",
     "Filters",
     "Images",
+    "Layers",
     "Pulls",
     "Registries",
     "Resources",

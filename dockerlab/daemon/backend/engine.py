@@ -6,7 +6,7 @@ from typing import Protocol
 
 from dockerlab.daemon.backend.containers import Archives, Containers, Execs, Resources
 from dockerlab.daemon.backend.filters import Filters
-from dockerlab.daemon.backend.images import Images, Pulls, Registries
+from dockerlab.daemon.backend.images import Images, Layers, Pulls, Registries
 from dockerlab.daemon.backend.volumes import Volumes
 from dockerlab.engine.event import Event
 from dockerlab.engine.system import EngineInfo
@@ -48,6 +48,11 @@ class Engine(Protocol):
     @property
     def images(self) -> Images:
         """The keeper of images."""
+        ...
+
+    @property
+    def layers(self) -> Layers:
+        """What looks into images."""
         ...
 
     @property

@@ -8,6 +8,7 @@ from dockerlab.daemon.backend.filters import Filters
 from dockerlab.engine.image import (
     Image,
     ImageHistory,
+    ImageLayers,
     ImagePrune,
     ImageRemoval,
     PullProgress,
@@ -16,7 +17,7 @@ from dockerlab.engine.registry import Credential, RateLimit
 from dockerlab.oci.digest import Digest
 from dockerlab.phases import Phase
 
-__all__ = ["Images", "Pulls", "Registries"]
+__all__ = ["Images", "Layers", "Pulls", "Registries"]
 
 
 class Images(Protocol):
@@ -56,6 +57,14 @@ class Images(Protocol):
 
     async def remove(self, name: str, *, force: bool, prune: bool) -> builtins.list[ImageRemoval]:
         """Untag, and delete when that was the last reference. Raise Conflict when in use."""
+        ...
+
+
+class Layers(Protocol):
+    """What looks into images."""
+
+    async def look_into(self, name: str) -> ImageLayers:
+        """Return what each layer does. Raise ImageNotFound."""
         ...
 
 

@@ -14,19 +14,19 @@ from dockerlab.errors import Cancelled, EngineFailure, InvalidArgument, Manifest
 from dockerlab.image.content import ContentStore
 from dockerlab.image.layers import LayerStore
 from dockerlab.image.progress import PullProgress
-from dockerlab.image.registry.download import LayerDownload, PullContext, PulledLayer
+from dockerlab.image.registry.download import Fresh, LayerDownload, PullContext, PulledLayer
 from dockerlab.image.registry.reporter import Reporter
 from dockerlab.image.registry.session import FetchedManifest, Session
 from dockerlab.image.registry.unpacking import Unpacker
 from dockerlab.oci.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor
-from dockerlab.oci.digest import Digest
+from dockerlab.oci.digest import Digest, digest_of
 from dockerlab.oci.imageconfig import MAX_CONFIG_BYTES, ImageConfig, parse_image_config
 from dockerlab.oci.manifest import MAX_MANIFEST_BYTES, Index, Manifest, parse_manifest
 from dockerlab.oci.platform import Platform, choose
 from dockerlab.oci.reference import Reference
 from dockerlab.phases import Stopwatch
 
-__all__ = ["MAX_DOWNLOADS", "Pulled", "PulledLayer", "pull"]
+__all__ = ["MAX_DOWNLOADS", "Fresh", "Pulled", "PulledLayer", "pull"]
 
 # Docker's default for max-concurrent-downloads.
 MAX_DOWNLOADS = 3
@@ -97,6 +97,7 @@ def pull(  # noqa: PLR0913 - one collaborator each; a record would be taken apar
     emit: Callable[[PullProgress], None],
     stopwatch: Stopwatch,
     cancelled: threading.Event,
+    fresh: Fresh | None = None,
 ) -> Pulled:
     """Fetch an image and unpack the layers that are missing.
 
@@ -118,6 +119,8 @@ def pull(  # noqa: PLR0913 - one collaborator each; a record would be taken apar
         Gets ``resolve``, ``manifest``, and ``download``, ``verify``, ``unpack`` for each layer.
     cancelled : Event
         Set it to end the pull early.
+    fresh : Fresh, optional
+        Gets the digests of what was not in the content store before.
 
     Returns
     -------
@@ -150,6 +153,7 @@ def pull(  # noqa: PLR0913 - one collaborator each; a record would be taken apar
         reporter=Reporter(emit),
         stopwatch=stopwatch,
         stop=stop,
+        fresh=fresh or Fresh(),
     )
     try:
         found = _find(reference, platform, context)
@@ -195,8 +199,15 @@ def _fetch(reference: Reference, target: str, context: PullContext) -> FetchedMa
             data = context.content.read(digest, MAX_MANIFEST_BYTES)
             return FetchedManifest(data=data, media_type="", digest=digest)
     fetched = context.repository.manifest(target)
-    context.content.put(fetched.data)
+    _put(fetched.data, context)
     return fetched
+
+
+def _put(data: bytes, context: PullContext) -> None:
+    digest = digest_of(data)
+    if not context.content.has(digest):
+        context.fresh.documents.add(digest)
+        context.content.put(data)
 
 
 def _choose_manifest(
@@ -270,7 +281,7 @@ def _fetch_config(reference: Reference, manifest: Manifest, context: PullContext
         data = context.content.read(descriptor.digest, MAX_CONFIG_BYTES)
     else:
         data = context.repository.small_blob(descriptor, MAX_CONFIG_BYTES)
-        context.content.put(data)
+        _put(data, context)
     config = parse_image_config(data, reference.familiar)
     if len(config.rootfs.diff_ids) != len(manifest.layers):
         raise InvalidArgument(
@@ -290,6 +301,8 @@ def _pull_layers(reference: Reference, found: _Found, context: PullContext) -> P
         else:
             context.reporter.say("Pulling fs layer", descriptor.digest)
             missing[diff_id] = descriptor
+            if not context.content.has(descriptor.digest):
+                context.fresh.layers.add(descriptor.digest)
     for descriptor in list(missing.values())[MAX_DOWNLOADS:]:
         context.reporter.say("Waiting", descriptor.digest)
     fetched = _run(missing, context)

@@ -31,7 +31,14 @@ from dockerlab.engine.container import (
 )
 from dockerlab.engine.event import Event
 from dockerlab.engine.exec import Exec, ExecConfig
-from dockerlab.engine.image import Image, ImageHistory, ImagePrune, ImageRemoval, PullProgress
+from dockerlab.engine.image import (
+    Image,
+    ImageHistory,
+    ImageLayers,
+    ImagePrune,
+    ImageRemoval,
+    PullProgress,
+)
 from dockerlab.engine.log import LogQuery, LogRecord
 from dockerlab.engine.registry import Credential, RateLimit
 from dockerlab.engine.system import EngineInfo
@@ -389,6 +396,14 @@ class MemoryImages:
         ]
 
 
+class MemoryLayers:
+    def __init__(self, images: MemoryImages) -> None:
+        self._images = images
+
+    async def look_into(self, name: str) -> ImageLayers:
+        return ImageLayers(id=self._images.get(name).id, layers=(), wasted=())
+
+
 class MemoryPulls:
     def __init__(self, images: MemoryImages) -> None:
         self._images = images
@@ -543,6 +558,7 @@ class MemoryEngine:
 
     def __init__(self) -> None:
         self.images = MemoryImages()
+        self.layers = MemoryLayers(self.images)
         self.pulls = MemoryPulls(self.images)
         self.registries = MemoryRegistries()
         self.events = MemoryEvents()
