@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import tarfile
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +14,7 @@ from docker.errors import APIError, ImageNotFound
 
 import dockerlab as lab
 from dockerlab.errors import ImageNotFound as ImageNotThere
-from tests.support.archives import archive
+from tests.support.archives import archive, member
 from tests.support.engine import EngineUnderTest, wait_until
 from tests.support.gate import running_gate
 from tests.support.registry import (
@@ -197,6 +198,55 @@ def test_a_client_that_leaves_ends_its_pull_and_the_next_goes_on(
         gate.release()
         store.connect().images.pull(f"{name}/large", "1")
         assert f"GET /v2/large/blobs/{image.layers[0]} bytes={kept}-" in gate.requests
+
+
+def test_the_engine_answers_others_while_it_pulls(
+    store: EngineUnderTest, shop: RunningRegistry
+) -> None:
+    files = b"".join(member(b"f/%05d" % number, b"x") for number in range(5_000))
+    push_image(shop.address, "busy", "1", [files, _layer("noise", 4 << 20)])
+    watcher, ended, pings = store.connect(), threading.Event(), 0
+
+    def pull() -> None:
+        try:
+            store.connect().images.pull(f"{shop.address}/busy", "1")
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=pull)
+    thread.start()
+    while not ended.is_set():
+        assert watcher.ping()
+        pings += 1
+    thread.join()
+    # A loop that unpacked, hashed or flushed itself would answer a few times, between its steps.
+    assert pings > 10
+
+
+def test_one_layer_of_two_images_is_fetched_once(
+    store: EngineUnderTest, shop: RunningRegistry
+) -> None:
+    shared = _layer("shared", 4 << 20)
+    images = [
+        push_image(shop.address, name, "1", [shared, _layer(name, 10)]) for name in ("one", "two")
+    ]
+    with running_gate(shop.address) as gate:
+        registry = gate.url.removeprefix("http://")
+        threads = [
+            threading.Thread(target=store.connect().images.pull, args=(f"{registry}/{name}", "1"))
+            for name in ("one", "two")
+        ]
+        for thread in threads:
+            thread.start()
+        assert gate.held.wait(20)
+        asked = {f"GET /v2/{name}/manifests/1 " for name in ("one", "two")}
+        wait_until(lambda: asked <= set(gate.requests), "both pulls have begun")
+        gate.release()
+        for thread in threads:
+            thread.join()
+        fetched = [request for request in gate.requests if images[0].layers[0] in request]
+    assert len(fetched) == 1
+    assert len(store.connect().images.list()) == 2
 
 
 def test_proxies_are_told_without_their_passwords() -> None:
