@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         volumes,
         wait,
     )
+    from dockerlab.imagelayers import layers
 
 __all__ = [
     "__version__",
@@ -55,6 +56,7 @@ __all__ = [
     "history",
     "images",
     "inspect",
+    "layers",
     "load_ipython_extension",
     "logs",
     "pause",
@@ -112,6 +114,8 @@ def unload_ipython_extension(shell: "InteractiveShell") -> None:
 
 
 def __getattr__(name: str) -> object:
+    if name == "layers":
+        return getattr(_late("dockerlab.imagelayers"), name)
     if name in __all__:
         return getattr(_late("dockerlab.api"), name)
     raise AttributeError(f"module 'dockerlab' has no attribute {name!r}")

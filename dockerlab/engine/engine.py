@@ -26,6 +26,7 @@ from dockerlab.engine.images import Images
 from dockerlab.engine.info import System
 from dockerlab.engine.keeping import Keeper
 from dockerlab.engine.launching import Launching, Namespaced, Refusing
+from dockerlab.engine.layersurvey import LayerSurvey
 from dockerlab.engine.lives import Lives
 from dockerlab.engine.logconfig import LogDefaults, check
 from dockerlab.engine.networking import Networking
@@ -74,6 +75,7 @@ class Engine:
     containers: Containers
     execs: Execs
     images: Images
+    layers: LayerSurvey
     pulls: Pulls
     registries: Registries
     events: Events
@@ -144,6 +146,7 @@ class Engine:
             containers=containers,
             execs=execs,
             images=images,
+            layers=LayerSurvey(images, layers, spawner, has_archive_marks=tier.name in PLAIN),
             pulls=Pulls(settings, images, events, store, registries),
             registries=registries,
             events=events,

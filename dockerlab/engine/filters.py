@@ -6,6 +6,7 @@ Engine API, /containers/json and /images/json, "filters".
 import fnmatch
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -15,6 +16,7 @@ from dockerlab.engine.network import Network, NetworkId
 from dockerlab.engine.volume import DRIVER, Volume
 from dockerlab.errors import InvalidArgument
 from dockerlab.oci.digest import Digest
+from dockerlab.units import parse_moment
 
 __all__ = ["select_containers", "select_images", "select_networks", "select_volumes"]
 
@@ -128,15 +130,19 @@ def select_images(
         "reference": lambda i, v: any(_fits(tag, v) for tag in (*i.tags, *i.digests)),
         "dangling": lambda i, v: (not i.tags) == _boolean("dangling", v),
         "label": lambda i, v: _has_label(i.labels, v),
+        "label!": lambda i, v: not _has_label(i.labels, v),
+        "until": lambda i, v: i.created_at < parse_moment(v, datetime.now(UTC)),
         "before": lambda i, v: i.created_at < resolve(v).created_at,
         "since": lambda i, v: i.created_at > resolve(v).created_at,
     }
     _check(filters, tests)
+    if len(filters.get("until", ())) > 1:
+        raise InvalidArgument("more than one until filter specified")
     return [
         _narrowed(image, filters.get("reference", ()))
         for image in images
         if all(
-            (all if key == "label" else any)(tests[key](image, value) for value in values)
+            (all if key.startswith("label") else any)(tests[key](image, value) for value in values)
             for key, values in filters.items()
         )
     ]

@@ -14,9 +14,13 @@ __all__ = [
     "CommitRequest",
     "Image",
     "ImageHistory",
+    "ImageLayer",
+    "ImageLayers",
+    "ImagePrune",
     "ImageRemoval",
     "ImportRequest",
     "PullProgress",
+    "WastedPath",
 ]
 
 
@@ -94,3 +98,44 @@ class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     changes: tuple[str, ...] = ()
     platform: str = ""
+
+
+class ImagePrune(msgspec.Struct, frozen=True, kw_only=True):
+    """What a prune has untagged and deleted, and the bytes of the layers that went with it."""
+
+    removals: tuple[ImageRemoval, ...]
+    freed_bytes: int
+
+
+class ImageLayer(msgspec.Struct, frozen=True, kw_only=True):
+    """What one layer does to the files below it.
+
+    `instruction` made it, as the config's history says. `added`, `changed` and `deleted` count
+    files; folders are not counted. `bytes` are those of its files, `wasted_bytes` those of them
+    that a later layer hides.
+    """
+
+    index: int
+    diff_id: Digest
+    created_at: datetime
+    instruction: str
+    added: int
+    changed: int
+    deleted: int
+    bytes: int
+    wasted_bytes: int
+
+
+class WastedPath(msgspec.Struct, frozen=True, kw_only=True):
+    """A path under which layers have bytes that a later layer hides."""
+
+    path: str
+    bytes: int
+
+
+class ImageLayers(msgspec.Struct, frozen=True, kw_only=True):
+    """All layers of an image, lowest first, and the paths that waste most."""
+
+    id: Digest
+    layers: tuple[ImageLayer, ...]
+    wasted: tuple[WastedPath, ...]

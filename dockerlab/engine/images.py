@@ -6,6 +6,7 @@ Pulling is `engine.pulls`; bytes and folders are `image.content` and `image.laye
 import asyncio
 import builtins
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import msgspec
@@ -14,9 +15,17 @@ from dockerlab.engine.container import Container
 from dockerlab.engine.database import Database, ImageRow, NameRow
 from dockerlab.engine.events import Events
 from dockerlab.engine.filters import select_images
-from dockerlab.engine.image import Image, ImageHistory, ImageRemoval
+from dockerlab.engine.image import Image, ImageHistory, ImagePrune, ImageRemoval
+from dockerlab.engine.imageprune import images_to_prune
+from dockerlab.engine.imageusage import Layers, layers_bytes, shared_bytes
 from dockerlab.engine.untagging import chain_ids, check_removal, names_to_drop
-from dockerlab.errors import BadReference, DockerlabError, ImageNotFound, InvalidArgument
+from dockerlab.errors import (
+    BadReference,
+    Conflict,
+    DockerlabError,
+    ImageNotFound,
+    InvalidArgument,
+)
 from dockerlab.image.content import ContentStore
 from dockerlab.image.layers import LayerStore
 from dockerlab.oci.digest import Digest
@@ -112,6 +121,21 @@ class Images:
         """Return how many containers were made from it."""
         return sum(container.image_id == image.id for container in self._containers())
 
+    def shared_bytes(self) -> dict[Digest, int]:
+        """Return for every image the bytes of those of its layers that another image has too."""
+        return shared_bytes(self._layers_by_image())
+
+    def layers_bytes(self) -> int:
+        """Return the bytes of all images' layers, each counted once."""
+        return layers_bytes(self._layers_by_image())
+
+    def named_blobs(self) -> set[Digest]:
+        """Return the digests of the blobs that images need."""
+        return {blob for row in self._rows.values() for blob in row.blobs}
+
+    def _layers_by_image(self) -> dict[Digest, Layers]:
+        return {row.id: row.layers for row in self._rows.values()}
+
     def history(self, name: str) -> builtins.list[ImageHistory]:
         """Return the lines of the config's history, newest first, with the layers' sizes."""
         image = self.get(name)
@@ -198,6 +222,27 @@ class Images:
                 done += await self._delete(image)
             return done
 
+    async def prune(self, filters: Mapping[str, Sequence[str]]) -> ImagePrune:
+        """Remove the images that no container has: those without a tag, or as the filters say.
+
+        Raises
+        ------
+        InvalidArgument
+            A filter is not known.
+        """
+        used = {container.image_id for container in self._containers()}
+        before = self._layers_by_image()
+        removals: builtins.list[ImageRemoval] = []
+        for image in images_to_prune([*self._images.values()], filters, used):
+            # Name by name and never by force: what a container takes meanwhile, stays.
+            for name in (*image.tags, *image.digests) or (image.id,):
+                with suppress(ImageNotFound, Conflict):
+                    removals += await self.remove(name, force=False, prune=True)
+        gone = {key: layers for key, layers in before.items() if key not in self._rows}
+        kept = {diff_id for row in self._rows.values() for diff_id, _ in row.layers}
+        freed = {key: [each for each in gone[key] if each[0] not in kept] for key in gone}
+        return ImagePrune(removals=tuple(removals), freed_bytes=layers_bytes(freed))
+
     async def collect(self, candidates: Iterable[Digest]) -> builtins.list[Digest]:
         """Delete those layers that no image and no container needs; return them."""
         needed = {d for row in self._rows.values() for d, _ in row.layers}
@@ -217,8 +262,7 @@ class Images:
     async def collect_everything(self) -> None:
         """Delete the layers and blobs that nothing names: what a crash left behind."""
         await self.collect(self._layers.diff_ids())
-        named = {blob for row in self._rows.values() for blob in row.blobs}
-        for digest in set(self._content.digests()) - named:
+        for digest in set(self._content.digests()) - self.named_blobs():
             await asyncio.to_thread(self._content.delete, digest)
 
     def _untag(self, image: Image, dropped: builtins.list[str]) -> builtins.list[ImageRemoval]:
@@ -239,8 +283,7 @@ class Images:
         # The record goes first: after a crash in between, the start deletes what nothing names.
         self._database.delete_image(image.id)
         del self._rows[image.id], self._images[image.id]
-        named = {blob for other in self._rows.values() for blob in other.blobs}
-        for digest in row.blobs - named:
+        for digest in row.blobs - self.named_blobs():
             await asyncio.to_thread(self._content.delete, digest)
         diff_ids = [diff_id for diff_id, _ in row.layers]
         gone = set(await self.collect(diff_ids))

@@ -93,6 +93,7 @@ class System:
             images=len(self._images.list(include_intermediate=False, filters={})),
             mirrors=settings.mirrors,
             insecure_registries=settings.insecure_registries,
+            proxies=self._registries.proxies.shown(),
             rate_limits=tuple(self._registries.rate_limits()),
             security_options=(
                 *(() if is_plain else ("name=seccomp,profile=builtin",)),

@@ -10,6 +10,7 @@ every monitor and worker.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
@@ -20,6 +21,7 @@ from dockerlab.engine import filejobs
 from dockerlab.image.layer.measuring import apparent_size
 from dockerlab.image.layer.merging import merge_layers
 from dockerlab.image.layer.removal import remove_at
+from dockerlab.image.layer.survey import survey
 from dockerlab.image.layer.worker import unpack
 from dockerlab.kernel import constants, syscalls
 from dockerlab.runtime import holder, monitor, zygote
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     import socket
     from typing import Any
 
-__all__ = ["JOBS", "measure_tree", "merge", "remove_tree"]
+__all__ = ["JOBS", "measure_tree", "merge", "remove_tree", "survey_layers"]
 
 
 def remove_tree(args: dict[str, Any], fds: list[int]) -> None:
@@ -66,6 +68,16 @@ def measure_tree(args: dict[str, Any], fds: list[int]) -> None:
     os.write(answer, b"%d" % apparent_size(os.fsencode(args["path"]), newer_than_ns))
 
 
+def survey_layers(args: dict[str, Any], fds: list[int]) -> None:
+    """Write what each of ``layers`` adds, changes and hides to the descriptor, or why not."""
+    [answer] = fds
+    try:
+        found = survey(args["layers"], has_archive_marks=args["has_archive_marks"])
+    except OSError as error:
+        found = {"error": f"cannot look into the layers: {error.strerror}"}
+    os.write(answer, json.dumps(found).encode())
+
+
 def merge(args: dict[str, Any], fds: list[int]) -> None:
     """Merge ``layers`` into ``target``, emptied before; write why not to the descriptor, or ok."""
     [answer] = fds
@@ -93,6 +105,7 @@ JOBS: dict[str, zygote.Job] = {
     "remove_tree": remove_tree,
     "measure_tree": measure_tree,
     "merge": merge,
+    "survey_layers": survey_layers,
     **filejobs.JOBS,
 }
 

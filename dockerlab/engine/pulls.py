@@ -25,14 +25,24 @@ from dockerlab.engine.images import Images
 from dockerlab.engine.registries import Registries
 from dockerlab.engine.registry import Credential
 from dockerlab.engine.stopwatches import Stopwatches
-from dockerlab.errors import EngineFailure, ImageNotFound, RegistryUnreachable
+from dockerlab.errors import (
+    BadDigest,
+    DockerlabError,
+    EngineFailure,
+    ImageNotFound,
+    InvalidArgument,
+    ManifestNotFound,
+    RegistryUnreachable,
+    Unsupported,
+)
 from dockerlab.image.content import ContentStore
 from dockerlab.image.layers import LayerStore
 from dockerlab.image.registry.mirrors import HUB_REGISTRY
-from dockerlab.image.registry.pull import Pulled, pull
+from dockerlab.image.registry.pull import Fresh, Pulled, pull
 from dockerlab.image.registry.session import Session
 from dockerlab.image.registry.unpacking import Unpacker
 from dockerlab.kernel.syscalls import syncfs
+from dockerlab.oci.digest import Digest
 from dockerlab.oci.platform import Platform, host_platform, parse_platform
 from dockerlab.oci.reference import DOCKER_HUB, Reference, parse_reference
 from dockerlab.phases import Phase, Stopwatch
@@ -44,6 +54,9 @@ _MAX_PULLS = 16
 # The built-in images that may stand in for those of the same name on Docker Hub.
 _BUILT_IN = frozenset({"library/hello-world"})
 _TOOLS_HINT = "hub.localhost/tools has a shell and the usual tools, made of this machine's programs"
+
+# Errors after which the same bytes would only be refused again.
+_USELESS = (BadDigest, InvalidArgument, Unsupported, EngineFailure)
 
 Emit = Callable[[PullProgress], None]
 
@@ -83,6 +96,33 @@ class Pulls:
     ) -> None:
         """Pull what `text` refers to; see `daemon.backend.Pulls.pull`."""
         reference = parse_reference(text)
+        is_new = await self._pull_one(reference, platform, emit, credential)
+        emit(_status(reference.familiar, is_new=is_new))
+
+    async def pull_all(
+        self, text: str, *, platform: str, emit: Emit, credential: Credential | None = None
+    ) -> None:
+        """Pull every tag of a repository; see `daemon.backend.Pulls.pull_all`."""
+        reference = parse_reference(text)
+        session = await self._registries.session(reference, credential)
+        stop = threading.Event()
+        try:
+            tags = await asyncio.to_thread(session.repository(reference, stop).tags)
+        finally:
+            stop.set()
+            session.close()
+        if not tags:
+            raise ManifestNotFound(f"{reference.familiar_name} has no tags")
+        is_new = False
+        for tag in tags:
+            each = msgspec.structs.replace(reference, tag=tag)
+            is_new |= await self._pull_one(each, platform, emit, credential)
+        emit(_status(reference.familiar_name, is_new=is_new))
+
+    async def _pull_one(
+        self, reference: Reference, platform: str, emit: Emit, credential: Credential | None
+    ) -> bool:
+        """Pull one image; tell whether it is another than before."""
         wanted = parse_platform(platform) if platform else host_platform()
         self.running += 1
         try:
@@ -97,10 +137,8 @@ class Pulls:
         finally:
             self.running -= 1
         emit(PullProgress(status=f"Digest: {digest}"))
-        is_new = before is None or before.id != image.id
-        what = "Downloaded newer image for" if is_new else "Image is up to date for"
-        emit(PullProgress(status=f"Status: {what} {reference.familiar}"))
         self._events.publish("image", "pull", reference.familiar, {"name": reference.familiar_name})
+        return before is None or before.id != image.id
 
     def phases(self, name: str) -> list[Phase]:
         """Return the phases of the last pull of a reference; empty when there was none."""
@@ -159,7 +197,7 @@ class Pulls:
         stopwatch: Stopwatch,
     ) -> Pulled:
         loop = asyncio.get_running_loop()
-        cancelled = threading.Event()
+        cancelled, fresh = threading.Event(), Fresh()
 
         def emit_here(progress: PullProgress) -> None:
             """Bring progress from the pull's threads to the loop."""
@@ -177,6 +215,7 @@ class Pulls:
                 emit=emit_here,
                 stopwatch=stopwatch,
                 cancelled=cancelled,
+                fresh=fresh,
             )
 
         future = loop.run_in_executor(self._threads, work)
@@ -187,6 +226,22 @@ class Pulls:
             # The thread tidies up what it staged; the reference stays locked until it has.
             await asyncio.wait({future})
             raise
+        except DockerlabError as exc:
+            # What is there of a layer may be resumed, unless it would only be refused again.
+            useless = fresh.layers if isinstance(exc, _USELESS) else set[Digest]()
+            await self._discard(fresh.documents | useless)
+            raise
+
+    async def _discard(self, fresh: set[Digest]) -> None:
+        """Give back what an image that did not become one has left.
+
+        While others pull it may be theirs as well: then it stays until the next start.
+        """
+        if self.running > 1:
+            return
+        async with self._images.lock:
+            for digest in fresh - self._images.named_blobs():
+                await asyncio.to_thread(self._store.content.discard, digest)
 
     async def _keep(
         self,
@@ -259,6 +314,11 @@ def _names(reference: Reference, source: Reference, pulled: Pulled) -> list[Refe
         return [reference]
     by_digest = msgspec.structs.replace(reference, tag="", digest=pulled.repo_digest)
     return [by_digest] if reference.digest else [reference, by_digest]
+
+
+def _status(what: str, *, is_new: bool) -> PullProgress:
+    words = "Downloaded newer image for" if is_new else "Image is up to date for"
+    return PullProgress(status=f"Status: {words} {what}")
 
 
 def _announcement(reference: Reference, reason: RegistryUnreachable) -> str:

@@ -7,12 +7,13 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 
-from dockerlab.config import Settings
+from dockerlab.config import Settings, process_environment
 from dockerlab.engine.registry import Credential, RateLimit, SearchResult
 from dockerlab.errors import InvalidArgument, Unsupported
 from dockerlab.image.registry.credential import no_credentials
 from dockerlab.image.registry.login import log_in
 from dockerlab.image.registry.mirrors import HUB_REGISTRY, RegistrySettings
+from dockerlab.image.registry.proxies import proxies_of
 from dockerlab.image.registry.session import Session
 from dockerlab.oci.reference import DOCKER_HUB, Reference, parse_registry
 
@@ -26,6 +27,7 @@ class Registries:
         self._settings = settings
         self._hub_address = hub_address
         self._limits: dict[str, RateLimit] = {}
+        self.proxies = proxies_of(process_environment())
         self._lock = threading.Lock()
 
     async def session(self, reference: Reference, credential: Credential | None) -> Session:
@@ -36,6 +38,7 @@ class Registries:
             self._registry_settings(await self._hub_address() if is_ours else ""),
             credentials=known.get if known else no_credentials,
             keep=self._keep,
+            proxies=self.proxies,
         )
 
     async def log_in(self, server: str, credential: Credential) -> str:
@@ -48,7 +51,7 @@ class Registries:
         stop = threading.Event()
         try:
             return await asyncio.to_thread(
-                log_in, registry, self._registry_settings(), credential, stop
+                log_in, registry, self._registry_settings(), credential, stop, self.proxies
             )
         finally:
             stop.set()

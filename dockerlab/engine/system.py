@@ -12,7 +12,8 @@ __all__ = ["EngineInfo"]
 class EngineInfo:
     """One reading. Memory in bytes; paths as strings; `warnings` are sentences for the user.
 
-    `limits` are those that can be kept, in the words of `runtime.cgroups.features`.
+    `limits` are those that can be kept, in the words of `runtime.cgroups.features`. `proxies` are
+    those of plain HTTP and of TLS, without passwords, and their exceptions.
     """
 
     engine_id: str
@@ -50,3 +51,4 @@ class EngineInfo:
     warnings: tuple[str, ...] = field(default=())
     limits: frozenset[str] = ALL
     network_reason: str = ""
+    proxies: tuple[str, str, str] = ("", "", "")

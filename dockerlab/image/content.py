@@ -282,6 +282,11 @@ class ContentStore:
                 found[parse_digest(f"sha256:{path.name}")] = path.stat().st_size
         return found
 
+    def discard(self, digest: Digest) -> None:
+        """Delete a blob and what there is of its download; only while nobody fetches it."""
+        self.delete(digest)
+        (self._ingest / hex_of(digest)).unlink(missing_ok=True)
+
     def discard_partials(self) -> None:
         """Throw away every download in progress; only while nobody pulls."""
         for path in self._ingest.iterdir():

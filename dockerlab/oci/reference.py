@@ -13,7 +13,14 @@ import msgspec
 from dockerlab.errors import BadDigest, BadReference
 from dockerlab.oci.digest import Digest, parse_digest
 
-__all__ = ["DOCKER_HUB", "Reference", "is_image_id", "parse_reference", "parse_registry"]
+__all__ = [
+    "DOCKER_HUB",
+    "Reference",
+    "is_image_id",
+    "names_one",
+    "parse_reference",
+    "parse_registry",
+]
 
 DOCKER_HUB = "docker.io"
 # The second is its name in references of old and in clients' configuration.
@@ -131,6 +138,17 @@ def parse_registry(text: str) -> str:
 def is_image_id(text: str) -> bool:
     """Tell whether `text` may be a (shortened) image id: hex digits, perhaps behind `sha256:`."""
     return _IMAGE_ID.fullmatch(text) is not None
+
+
+def names_one(text: str) -> bool:
+    """Tell whether a reference as typed has a tag or a digest, or is a whole repository's name.
+
+    Examples
+    --------
+    >>> names_one("a/b:1"), names_one("localhost:5000/a/b")
+    (True, False)
+    """
+    return "@" in text or ":" in text.rpartition("/")[2]
 
 
 def _split_digest(text: str) -> tuple[str, Digest | None]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.corpus.layers import BuiltLayer, LayerWriter
+from tests.corpus.oddities import write_oddities
 
 __all__ = ["RECIPES", "Recipe", "RecipeUnavailable", "expected_layers20"]
 
@@ -202,6 +203,7 @@ _SHELL: dict[str, Any] = {"Cmd": ["sh"], "Env": [_PATH]}
 # hello-world is not here: the pusher takes it from the hub, as an index of two platforms.
 RECIPES = {
     "busybox": Recipe(write=_busybox, run=_SHELL, is_docker=True),
+    "oddities": Recipe(write=write_oddities, is_large=True),
     "debian": Recipe(write=_debian, run={"Cmd": ["bash"], "Env": [_PATH]}, is_large=True),
     "python-like": Recipe(
         write=_python_like, run={"Cmd": ["python3"], "Env": [_PATH]}, is_large=True

@@ -403,10 +403,14 @@ except EngineFailure as exc:
 """
 
 
+# Full with the documents, while the layers come, and while they are unpacked.
+@pytest.mark.parametrize("size", ["32k", "1m", "3m"])
 def test_a_full_disk_is_said_plainly_and_nothing_stays_staged(
-    image: HandmadeImage, tmp_path: Path
+    size: str, image: HandmadeImage, tmp_path: Path
 ) -> None:
-    script = f'mkdir small; mount -t tmpfs -o size=1m tmpfs small; {sys.executable} -c "$0" "$1"'
+    script = (
+        f'mkdir small; mount -t tmpfs -o size={size} tmpfs small; {sys.executable} -c "$0" "$1"'
+    )
     with running_server(image.respond) as server:
         done = subprocess.run(
             ["unshare", "--mount", "sh", "-c", script, _FULL_DISK, f"{server.address}/app"],

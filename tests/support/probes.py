@@ -144,6 +144,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "needs_podman": why_no_podman,
     "needs_systemd": _program("systemd-analyze"),
     "needs_skopeo": _program("skopeo"),
+    "needs_umoci": _program("umoci"),
     "needs_arm64": _arm64,
     "needs_proot": _program("proot"),
     "needs_newuidmap": _program("newuidmap"),

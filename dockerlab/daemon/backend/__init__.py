@@ -14,7 +14,15 @@ from dockerlab.daemon.backend.containers import (
 )
 from dockerlab.daemon.backend.engine import Engine, Events, System
 from dockerlab.daemon.backend.filters import Filters
-from dockerlab.daemon.backend.images import Commits, Images, Pulls, Pushes, Registries, Transfers
+from dockerlab.daemon.backend.images import (
+    Commits,
+    Images,
+    Layers,
+    Pulls,
+    Pushes,
+    Registries,
+    Transfers,
+)
 from dockerlab.daemon.backend.volumes import Volumes
 
 __all__ = [
@@ -26,6 +34,7 @@ __all__ = [
     "Execs",
     "Filters",
     "Images",
+    "Layers",
     "Pulls",
     "Pushes",
     "Registries",

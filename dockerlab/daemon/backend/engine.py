@@ -6,7 +6,15 @@ from typing import Protocol
 
 from dockerlab.daemon.backend.containers import Archives, Containers, Execs, Resources
 from dockerlab.daemon.backend.filters import Filters
-from dockerlab.daemon.backend.images import Commits, Images, Pulls, Pushes, Registries, Transfers
+from dockerlab.daemon.backend.images import (
+    Commits,
+    Images,
+    Layers,
+    Pulls,
+    Pushes,
+    Registries,
+    Transfers,
+)
 from dockerlab.daemon.backend.networks import Networks
 from dockerlab.daemon.backend.volumes import Volumes
 from dockerlab.engine.event import Event
@@ -49,6 +57,11 @@ class Engine(Protocol):
     @property
     def images(self) -> Images:
         """The keeper of images."""
+        ...
+
+    @property
+    def layers(self) -> Layers:
+        """What looks into images."""
         ...
 
     @property

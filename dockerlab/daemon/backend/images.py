@@ -9,14 +9,17 @@ from dockerlab.engine.image import (
     CommitRequest,
     Image,
     ImageHistory,
+    ImageLayers,
+    ImagePrune,
     ImageRemoval,
     ImportRequest,
     PullProgress,
 )
 from dockerlab.engine.registry import Credential, RateLimit, SearchResult
+from dockerlab.oci.digest import Digest
 from dockerlab.phases import Phase
 
-__all__ = ["Commits", "Images", "Pulls", "Pushes", "Registries", "Transfers"]
+__all__ = ["Commits", "Images", "Layers", "Pulls", "Pushes", "Registries", "Transfers"]
 
 
 class Images(Protocol):
@@ -38,12 +41,32 @@ class Images(Protocol):
         """Return how many containers were made from it."""
         ...
 
+    def shared_bytes(self) -> dict[Digest, int]:
+        """Return for every image the bytes of those of its layers that another image has too."""
+        ...
+
+    def layers_bytes(self) -> int:
+        """Return the bytes of all images' layers, each counted once."""
+        ...
+
+    async def prune(self, filters: Filters) -> ImagePrune:
+        """Remove images that no container has. Raise InvalidArgument for an unknown filter."""
+        ...
+
     async def tag(self, name: str, repository: str, tag: str) -> None:
         """Give the image one more reference, taking it from another image if need be."""
         ...
 
     async def remove(self, name: str, *, force: bool, prune: bool) -> builtins.list[ImageRemoval]:
         """Untag, and delete when that was the last reference. Raise Conflict when in use."""
+        ...
+
+
+class Layers(Protocol):
+    """What looks into images."""
+
+    async def look_into(self, name: str) -> ImageLayers:
+        """Return what each layer does. Raise ImageNotFound."""
         ...
 
 
@@ -65,6 +88,17 @@ class Pulls(Protocol):
         An error before the first progress line is raised like any other; the route turns one that
         comes later into the stream's error line.
         """
+        ...
+
+    async def pull_all(
+        self,
+        name: str,
+        *,
+        platform: str,
+        emit: Callable[[PullProgress], None],
+        credential: Credential | None = None,
+    ) -> None:
+        """Pull every tag of a repository, one behind the other; otherwise as `pull`."""
         ...
 
     def phases(self, name: str) -> list[Phase]:

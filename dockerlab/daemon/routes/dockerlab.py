@@ -31,6 +31,14 @@ class ImagePhases(ApiHandler):
         self.write_json(self.engine.pulls.phases(name))
 
 
+class ImageLayers(ApiHandler):
+    """``GET /dockerlab/images/{name}/layers``."""
+
+    async def get(self, name: str) -> None:
+        """Tell what each layer of an image does; the keys are those of `engine.image`."""
+        self.write_json(await self.engine.layers.look_into(name))
+
+
 class Shutdown(ApiHandler):
     """``POST /dockerlab/shutdown``."""
 
@@ -49,5 +57,6 @@ ROUTES = (
     (r"/dockerlab/status", Status),
     (r"/dockerlab/containers/(?P<name>[^/]+)/phases", ContainerPhases),
     (r"/dockerlab/images/(?P<name>.+)/phases", ImagePhases),
+    (r"/dockerlab/images/(?P<name>.+)/layers", ImageLayers),
     (r"/dockerlab/shutdown", Shutdown),
 )

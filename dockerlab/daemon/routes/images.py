@@ -22,7 +22,13 @@ class ImageList(ApiHandler):
         if name:  # until 1.40 (Engine API, version history)
             filters["reference"] = [name]
         images = self.engine.images.list(include_intermediate=query.boolean("all"), filters=filters)
-        self.write_json([shape.summary(image, container_count=-1) for image in images])
+        shared = self.engine.images.shared_bytes() if query.boolean("shared-size") else {}
+        self.write_json(
+            [
+                shape.summary(image, container_count=-1, shared_bytes=shared.get(image.id, -1))
+                for image in images
+            ]
+        )
 
 
 class ImageInspect(ApiHandler):
@@ -66,8 +72,19 @@ class ImageRemove(ApiHandler):
         self.write_json([shape.removal(line) for line in removed])
 
 
+class ImagePrune(ApiHandler):
+    """``POST /images/prune``."""
+
+    async def post(self) -> None:
+        """Remove images that no container has."""
+        done = await self.engine.images.prune(self.query.filters())
+        removed = [shape.removal(line) for line in done.removals]
+        self.write_json({"ImagesDeleted": removed or None, "SpaceReclaimed": done.freed_bytes})
+
+
 ROUTES = (
     (r"/images/json", ImageList),
+    (r"/images/prune", ImagePrune),
     (rf"/images/{_NAME}/json", ImageInspect),
     (rf"/images/{_NAME}/history", ImageHistory),
     (rf"/images/{_NAME}/tag", ImageTag),

@@ -8,8 +8,12 @@ from dockerlab.daemon.shapes import image as image_shape
 from dockerlab.daemon.shapes import system as shape
 from dockerlab.daemon.shapes import volume as volume_shape
 from dockerlab.engine.volume import Volume
+from dockerlab.errors import InvalidArgument
 
 __all__ = ["ROUTES"]
+
+# Engine API, /system/df, `type`.
+_KINDS = frozenset({"container", "image", "volume", "build-cache"})
 
 
 class Ping(ApiHandler):
@@ -54,26 +58,43 @@ class DiskUsage(ApiHandler):
 
     async def get(self) -> None:
         """List what takes space: images, the writable layers of containers, and volumes."""
-        images = self.engine.images.list(include_intermediate=True, filters={})
-        count = self.engine.images.container_count
+        asked = set(self.get_query_arguments("type"))
+        if unknown := asked - _KINDS:
+            raise InvalidArgument(
+                f'unknown object type "{min(unknown)}": known are {", ".join(sorted(_KINDS))}'
+            )
+        wanted = asked or _KINDS
+        containers = self.engine.containers
+        volumes = self.engine.volumes.list({}) if "volume" in wanted else []
         self.write_json(
             {
-                # At most: images that share some of their layers are not told apart here.
-                "LayersSize": sum(
-                    {image.config.rootfs.diff_ids: image.size_bytes for image in images}.values()
-                ),
-                "Images": [
-                    image_shape.summary(image, container_count=count(image)) for image in images
-                ],
+                **(self._images() if "image" in wanted else {"LayersSize": 0, "Images": []}),
                 "Containers": summaries(
                     self.engine,
-                    self.engine.containers.list(include_stopped=True, limit=0, filters={}),
+                    containers.list(include_stopped=True, limit=0, filters={})
+                    if "container" in wanted
+                    else [],
                     with_sizes=True,
                 ),
-                "Volumes": [await self._usage(volume) for volume in self.engine.volumes.list({})],
+                "Volumes": [await self._usage(volume) for volume in volumes],
                 "BuildCache": [],
             }
         )
+
+    def _images(self) -> dict[str, Any]:
+        images = self.engine.images
+        shared = images.shared_bytes()
+        return {
+            "LayersSize": images.layers_bytes(),
+            "Images": [
+                image_shape.summary(
+                    image,
+                    container_count=images.container_count(image),
+                    shared_bytes=shared.get(image.id, 0),
+                )
+                for image in images.list(include_intermediate=True, filters={})
+            ],
+        }
 
     async def _usage(self, volume: Volume) -> dict[str, Any]:
         users = self.engine.containers.list(

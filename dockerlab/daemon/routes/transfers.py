@@ -13,6 +13,7 @@ from dockerlab.daemon.shapes.registry import credential_from_header, search_filt
 from dockerlab.daemon.uploads import UploadHandler
 from dockerlab.engine.image import ImportRequest, PullProgress
 from dockerlab.errors import InvalidArgument, Unsupported
+from dockerlab.oci.reference import names_one
 
 __all__ = ["ROUTES"]
 
@@ -61,13 +62,13 @@ class ImageCreate(UploadHandler):
         query = self.query
         reference = _with_tag(query.text("fromImage"), query.text("tag"))
         credential = credential_from_header(self.request.headers.get("X-Registry-Auth", ""))
-        platform = query.text("platform")
+        platform, pulls = query.text("platform"), self.engine.pulls
+        # Engine API, /images/create, `tag`: "If empty … all tags".
+        begin = pulls.pull if names_one(reference) else pulls.pull_all
 
         async def pull(emit: Callable[[PullProgress], None]) -> None:
             """Pull."""
-            await self.engine.pulls.pull(
-                reference, platform=platform, emit=emit, credential=credential
-            )
+            await begin(reference, platform=platform, emit=emit, credential=credential)
 
         await self.while_connected(stream_progress(self, pull))
 

@@ -42,7 +42,6 @@ class UnsupportedHandler(ApiHandler):
 # These stand before the routes with a name in the same place, so that "search" is no image.
 ROUTES = (
     (rf"/containers/[^/]+/(?P<what>{_CONTAINER_VERBS})", UnsupportedHandler),
-    (r"/images/(?P<what>prune)", UnsupportedHandler),
     (r"/(?P<what>build|session|grpc)", UnsupportedHandler),
     (r"/(?P<what>build/prune|build/cancel)", UnsupportedHandler),
     (rf"/(?P<what>{_TREES})(?:/.*)?", UnsupportedHandler),

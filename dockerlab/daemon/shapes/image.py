@@ -14,12 +14,12 @@ __all__ = ["history_line", "inspection", "progress_line", "removal", "summary"]
 Json = dict[str, Any]
 
 
-def summary(image: Image, *, container_count: int) -> Json:
+def summary(image: Image, *, container_count: int, shared_bytes: int = -1) -> Json:
     """Return one element of ``GET /images/json`` (Engine API, ImageSummary).
 
     Parameters
     ----------
-    container_count : int
+    container_count, shared_bytes : int
         -1 where it was not counted.
     """
     return {
@@ -29,7 +29,7 @@ def summary(image: Image, *, container_count: int) -> Json:
         "RepoDigests": list(image.digests),
         "Created": unix_seconds(image.created_at),
         "Size": image.size_bytes,
-        "SharedSize": -1,
+        "SharedSize": shared_bytes,
         "Labels": image.labels or None,
         "Containers": container_count,
     }

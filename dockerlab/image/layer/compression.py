@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["PIECE_BYTES", "Reader", "open_reader"]
+__all__ = ["PIECE_BYTES", "Input", "Reader", "open_reader"]
 
 # The largest piece that a reader returns: bounds memory whatever the ratio of compression.
 PIECE_BYTES = 1 << 20
@@ -42,8 +42,24 @@ _GZIP_WBITS = 31  # zlib's inflateInit2: a gzip header and trailer, the largest 
 Reader = Callable[[], bytes]
 
 
-def open_reader(fd: int) -> Reader:
-    """Return a reader of the uncompressed bytes behind `fd`.
+class Input:
+    """The compressed bytes behind a descriptor; `total_bytes` of them were read."""
+
+    __slots__ = ("_fd", "total_bytes")
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.total_bytes = 0
+
+    def read(self, size: int) -> bytes:
+        """Return at most `size` bytes; none is the end."""
+        piece = os.read(self._fd, size)
+        self.total_bytes += len(piece)
+        return piece
+
+
+def open_reader(source: "int | Input") -> Reader:
+    """Return a reader of the uncompressed bytes behind a descriptor.
 
     The first bytes decide, not the media type: registries serve plain tar under the gzip type.
 
@@ -52,36 +68,37 @@ def open_reader(fd: int) -> Reader:
     LayerFault
         The compression is zstd and the module for it is not installed.
     """
+    data = Input(source) if isinstance(source, int) else source
     head = b""
-    while len(head) < len(_ZSTD_MAGIC) and (piece := os.read(fd, _INPUT_BYTES)):
+    while len(head) < len(_ZSTD_MAGIC) and (piece := data.read(_INPUT_BYTES)):
         head += piece
     if head.startswith(_GZIP_MAGIC):
-        return _Gzip(fd, head).read
+        return _Gzip(data, head).read
     if head.startswith(_ZSTD_MAGIC) or (
         head[1:4] == _ZSTD_SKIPPABLE and head[0] & 0xF0 == _ZSTD_SKIPPABLE_FIRST
     ):
-        return _zstd_reader(fd, head)
-    return _Plain(fd, head).read
+        return _zstd_reader(data, head)
+    return _Plain(data, head).read
 
 
 class _Plain:
     """No compression."""
 
-    def __init__(self, fd: int, head: bytes) -> None:
-        self._fd = fd
+    def __init__(self, data: Input, head: bytes) -> None:
+        self._data = data
         self._head = head
 
     def read(self) -> bytes:
         """Return the next piece."""
         head, self._head = self._head, b""
-        return head or os.read(self._fd, PIECE_BYTES)
+        return head or self._data.read(PIECE_BYTES)
 
 
 class _Gzip:
     """Gzip members one behind the other (RFC 1952, 2.2), and zero bytes of padding at the end."""
 
-    def __init__(self, fd: int, head: bytes) -> None:
-        self._fd = fd
+    def __init__(self, data: Input, head: bytes) -> None:
+        self._data = data
         self._input = head
         self._is_at_end = False
         self._member = inflate.decompressobj(_GZIP_WBITS)
@@ -125,7 +142,7 @@ class _Gzip:
         return False
 
     def _fill(self) -> None:
-        piece = os.read(self._fd, _INPUT_BYTES)
+        piece = self._data.read(_INPUT_BYTES)
         self._is_at_end = not piece
         self._input += piece
 
@@ -133,23 +150,23 @@ class _Gzip:
 class _Behind:
     """A file object of what was read already and what is still to come, as zstandard wants one."""
 
-    def __init__(self, fd: int, head: bytes) -> None:
-        self._fd = fd
+    def __init__(self, data: Input, head: bytes) -> None:
+        self._data = data
         self._head = head
 
     def read(self, size: int) -> bytes:
         """Return at most `size` bytes; none is the end."""
         head, self._head = self._head[:size], self._head[size:]
-        return head or os.read(self._fd, size)
+        return head or self._data.read(size)
 
 
-def _zstd_reader(fd: int, head: bytes) -> Reader:
+def _zstd_reader(data: Input, head: bytes) -> Reader:
     if zstandard is None:  # pragma: no cover - depends on the installation
         raise LayerFault("io", 'the layer is compressed with zstd: install "zstandard"')
     context = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
     # A stream reader, unlike a decompressobj, bounds its output: one compressed block of four bytes
     # can stand for 128 KiB.
-    behind: Any = _Behind(fd, head)
+    behind: Any = _Behind(data, head)
     stream = context.stream_reader(behind, read_size=_INPUT_BYTES, read_across_frames=True)
 
     def read() -> bytes:

@@ -32,11 +32,14 @@ class Limits:
     total_bytes : int
         Bytes of the uncompressed archive, and apart from that of all files' apparent sizes, so that
         a sparse file cannot claim more than was allowed.
+    ratio : int
+        How many times larger than its compressed form an archive may be, once it is larger than
+        `free_ratio_bytes`.
     header_bytes : int
         One PAX header or GNU long name; the kernel allows 64 KiB for one extended attribute.
     """
 
-    __slots__ = ("entries", "header_bytes", "total_bytes")
+    __slots__ = ("entries", "free_ratio_bytes", "header_bytes", "ratio", "total_bytes")
 
     def __init__(
         self,
@@ -44,10 +47,14 @@ class Limits:
         entries: int = 4_000_000,
         total_bytes: int = 100 << 30,
         header_bytes: int = 1 << 20,
+        ratio: int = 500,
+        free_ratio_bytes: int = 1 << 30,
     ) -> None:
         self.entries = entries
         self.total_bytes = total_bytes
         self.header_bytes = header_bytes
+        self.ratio = ratio
+        self.free_ratio_bytes = free_ratio_bytes
 
 
 def shown(name: bytes) -> str:

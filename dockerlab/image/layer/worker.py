@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from dockerlab.image.layer.apply import Applier
-from dockerlab.image.layer.compression import Reader, open_reader
+from dockerlab.image.layer.compression import Input, Reader, open_reader
 from dockerlab.image.layer.fault import LayerFault, Limits
 from dockerlab.image.layer.owners import Owners, RecordingOwners, SoleOwner
 from dockerlab.image.layer.source import Source
@@ -94,7 +94,8 @@ def _unpack(
     root_fd = _enter(args["staging"], limits, may_stay_outside=bool(args.get("is_plain")))
     if confine is not None:
         confine()
-    reader = _Timed(open_reader(data_fd))
+    data = Input(data_fd)
+    reader = _Measured(open_reader(data), data, limits, _free_bytes(root_fd))
     source = Source(reader.read, limits.total_bytes)
     applier = Applier(root_fd, limits, overlay, owners)
     applier.apply(TarReader(source, limits))
@@ -156,18 +157,44 @@ def _enter(staging: str, limits: Limits, *, may_stay_outside: bool) -> int:
     return root_fd
 
 
-class _Timed:
-    """A reader that knows how long it took, so that a table can tell reading from writing."""
+def _free_bytes(root_fd: int) -> int:
+    """Return what the disk has left for this process."""
+    status = os.fstatvfs(root_fd)
+    return status.f_bavail * status.f_frsize
 
-    def __init__(self, reader: Reader) -> None:
+
+class _Measured:
+    """A reader that ends what grows beyond reason, and knows how long it took.
+
+    So a table can tell reading from writing, and a bomb is no use: neither one that would fill the
+    disk, for that is known before it has, nor one of nothing but zeros.
+    """
+
+    def __init__(self, reader: Reader, data: Input, limits: Limits, free_bytes: int) -> None:
         self._reader = reader
+        self._data = data
+        self._limits = limits
+        self._free_bytes = free_bytes
+        self._total_bytes = 0
         self.total_s = 0.0
 
     def read(self) -> bytes:
-        """Read a piece, and note how long that took."""
+        """Read a piece; raises LayerFault for a bomb."""
         begin = time.monotonic()
         piece = self._reader()
         self.total_s += time.monotonic() - begin
+        self._total_bytes += len(piece)
+        total, limits = self._total_bytes, self._limits
+        if total > self._free_bytes:
+            raise LayerFault(
+                "space", f"No space left on device: the archive is larger than {self._free_bytes}"
+                " bytes",
+            )  # fmt: skip
+        if total > max(limits.free_ratio_bytes, limits.ratio * self._data.total_bytes):
+            raise LayerFault(
+                "limit", f"the archive is more than {limits.ratio} times larger than its"
+                " compressed form",
+            )  # fmt: skip
         return piece
 
 

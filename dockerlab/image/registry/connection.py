@@ -19,6 +19,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from dockerlab.image.registry.certificates import Certificates, TlsFiles
+from dockerlab.image.registry.proxies import Proxies, Proxy
 
 __all__ = ["CONNECT_TIMEOUT_S", "Pools"]
 
@@ -89,6 +90,8 @@ class Pools:
         Seconds without a byte after which an answer counts as broken off.
     certificates : Certificates, optional
         The servers' own authorities, and what they are shown.
+    proxies : Proxies, optional
+        Who is asked through whom.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class Pools:
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
         read_timeout_s: float = _READ_TIMEOUT_S,
         certificates: Certificates | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         self._options: dict[str, Any] = {
             "maxsize": _CONNECTIONS_A_HOST,
@@ -104,9 +108,10 @@ class Pools:
             "retries": False,
         }
         self._certificates = certificates or Certificates()
+        self._proxies = proxies or Proxies()
         self._lock = threading.Lock()
-        # By whether they verify and, where a server has certificates of its own, the server.
-        self._managers: dict[tuple[bool, str], urllib3.PoolManager] = {}
+        # By whether they verify; where a server has certificates of its own, the server; the proxy.
+        self._managers: dict[tuple[bool, str, Proxy | None], urllib3.PoolManager] = {}
 
     def get(
         self, url: str, headers: dict[str, str], *, verifies: bool = True
@@ -157,17 +162,24 @@ class Pools:
         """Return the manager whose TLS is right for an address."""
         parts = urlsplit(url)
         files = self._certificates.find(parts.netloc) if parts.scheme == "https" else TlsFiles()
-        key = (verifies, parts.netloc if files != TlsFiles() else "")
+        proxy = self._proxies.find(url)
+        key = (verifies, parts.netloc if files != TlsFiles() else "", proxy)
         with self._lock:
             if key not in self._managers:
-                self._managers[key] = self._make_manager(files, verifies=verifies)
+                self._managers[key] = self._make_manager(files, proxy, verifies=verifies)
             return self._managers[key]
 
-    def _make_manager(self, files: TlsFiles, *, verifies: bool) -> urllib3.PoolManager:
+    def _make_manager(
+        self, files: TlsFiles, proxy: Proxy | None, *, verifies: bool
+    ) -> urllib3.PoolManager:
         options = self._options
         if not verifies or files != TlsFiles():
             options = options | {"ssl_context": files.context(verifies=verifies)}
-        manager = urllib3.PoolManager(**options)
+        if proxy is None:
+            manager = urllib3.PoolManager(**options)
+        else:
+            shown = urllib3.make_headers(proxy_basic_auth=proxy.user) if proxy.user else None
+            manager = urllib3.ProxyManager(proxy.url, proxy_headers=shown, **options)
         tls = _TlsPool if verifies else _UnverifiedPool
         manager.pool_classes_by_scheme = {"http": _PlainPool, "https": tls}
         return manager

@@ -7,7 +7,7 @@ is `pull`.
 
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dockerlab.errors import BadDigest, Cancelled, InvalidArgument, Unavailable
@@ -22,7 +22,7 @@ from dockerlab.oci.descriptor import Descriptor
 from dockerlab.oci.digest import Digest
 from dockerlab.phases import Stopwatch
 
-__all__ = ["LayerDownload", "PullContext", "PulledLayer"]
+__all__ = ["Fresh", "LayerDownload", "PullContext", "PulledLayer"]
 
 _READ_BYTES = 256 << 10
 
@@ -50,6 +50,14 @@ class PulledLayer:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """The blobs that a pull brings, or has begun to: documents, and layers."""
+
+    documents: set[Digest] = field(default_factory=set)
+    layers: set[Digest] = field(default_factory=set)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullContext:
     """What the layers of one pull share."""
@@ -61,6 +69,7 @@ class PullContext:
     reporter: Reporter
     stopwatch: Stopwatch
     stop: threading.Event
+    fresh: Fresh
 
 
 class _StalePartial(Exception):
@@ -130,9 +139,9 @@ class LayerDownload:
             try:
                 return self._from_registry(staging, ingest)
             except (BadDigest, InvalidArgument) as exc:
+                ingest.discard()
                 if not ingest.resumed:
                     raise
-                ingest.discard()
                 raise _StalePartial from exc
 
     def _from_registry(self, staging: Path, ingest: Ingest) -> Unpacked:

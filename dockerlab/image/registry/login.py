@@ -12,6 +12,7 @@ from dockerlab.image.registry.certificates import Certificates
 from dockerlab.image.registry.connection import Pools
 from dockerlab.image.registry.credential import Credential
 from dockerlab.image.registry.mirrors import Endpoint, RegistrySettings, endpoints
+from dockerlab.image.registry.proxies import Proxies
 from dockerlab.image.registry.transport import Transport, describe_errors, host_of
 
 __all__ = ["log_in"]
@@ -20,7 +21,11 @@ _OK, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN = 200, 400, 401, 403
 
 
 def log_in(
-    registry: str, settings: RegistrySettings, credential: Credential, stop: threading.Event
+    registry: str,
+    settings: RegistrySettings,
+    credential: Credential,
+    stop: threading.Event,
+    proxies: Proxies | None = None,
 ) -> str:
     """Show a registry credentials; mirrors are not asked.
 
@@ -34,6 +39,8 @@ def log_in(
         For this registry.
     stop : Event
         Ends waiting.
+    proxies : Proxies, optional
+        Who is asked through whom.
 
     Returns
     -------
@@ -48,7 +55,7 @@ def log_in(
         As they say.
     """
     certificates = Certificates(settings.certificate_folders)
-    transport = Transport(Pools(certificates=certificates))
+    transport = Transport(Pools(certificates=certificates, proxies=proxies))
     known = {registry: credential}
     access = Access(transport, known.get)
     has_authority = bool(certificates.find(registry).authorities)

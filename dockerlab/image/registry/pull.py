@@ -10,28 +10,29 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from dockerlab.errors import Cancelled, EngineFailure, InvalidArgument
+from dockerlab.errors import Cancelled, EngineFailure, InvalidArgument, ManifestNotFound
 from dockerlab.image.content import ContentStore
 from dockerlab.image.layers import LayerStore
 from dockerlab.image.progress import PullProgress
-from dockerlab.image.registry.download import LayerDownload, PullContext, PulledLayer
+from dockerlab.image.registry.download import Fresh, LayerDownload, PullContext, PulledLayer
 from dockerlab.image.registry.reporter import Reporter
 from dockerlab.image.registry.session import FetchedManifest, Session
 from dockerlab.image.registry.unpacking import Unpacker
-from dockerlab.oci.descriptor import MANIFEST_TYPES, Descriptor
-from dockerlab.oci.digest import Digest
+from dockerlab.oci.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor
+from dockerlab.oci.digest import Digest, digest_of
 from dockerlab.oci.imageconfig import MAX_CONFIG_BYTES, ImageConfig, parse_image_config
 from dockerlab.oci.manifest import MAX_MANIFEST_BYTES, Index, Manifest, parse_manifest
 from dockerlab.oci.platform import Platform, choose
 from dockerlab.oci.reference import Reference
 from dockerlab.phases import Stopwatch
 
-__all__ = ["MAX_DOWNLOADS", "Pulled", "PulledLayer", "pull"]
+__all__ = ["MAX_DOWNLOADS", "Fresh", "Pulled", "PulledLayer", "pull"]
 
 # Docker's default for max-concurrent-downloads.
 MAX_DOWNLOADS = 3
 
 _MAX_INDEX_DEPTH = 4
+_MAX_INNER_INDEXES = 4
 _POLL_S = 0.05
 
 
@@ -96,6 +97,7 @@ def pull(  # noqa: PLR0913 - one collaborator each; a record would be taken apar
     emit: Callable[[PullProgress], None],
     stopwatch: Stopwatch,
     cancelled: threading.Event,
+    fresh: Fresh | None = None,
 ) -> Pulled:
     """Fetch an image and unpack the layers that are missing.
 
@@ -117,6 +119,8 @@ def pull(  # noqa: PLR0913 - one collaborator each; a record would be taken apar
         Gets ``resolve``, ``manifest``, and ``download``, ``verify``, ``unpack`` for each layer.
     cancelled : Event
         Set it to end the pull early.
+    fresh : Fresh, optional
+        Gets the digests of what was not in the content store before.
 
     Returns
     -------
@@ -149,6 +153,7 @@ def pull(  # noqa: PLR0913 - one collaborator each; a record would be taken apar
         reporter=Reporter(emit),
         stopwatch=stopwatch,
         stop=stop,
+        fresh=fresh or Fresh(),
     )
     try:
         found = _find(reference, platform, context)
@@ -194,35 +199,72 @@ def _fetch(reference: Reference, target: str, context: PullContext) -> FetchedMa
             data = context.content.read(digest, MAX_MANIFEST_BYTES)
             return FetchedManifest(data=data, media_type="", digest=digest)
     fetched = context.repository.manifest(target)
-    context.content.put(fetched.data)
+    _put(fetched.data, context)
     return fetched
 
 
+def _put(data: bytes, context: PullContext) -> None:
+    digest = digest_of(data)
+    if not context.content.has(digest):
+        context.fresh.documents.add(digest)
+        context.content.put(data)
+
+
 def _choose_manifest(
-    reference: Reference, fetched: FetchedManifest, platform: Platform, context: PullContext
+    reference: Reference,
+    fetched: FetchedManifest,
+    platform: Platform,
+    context: PullContext,
+    depth: int = 0,
 ) -> tuple[Descriptor, Manifest]:
-    """Go from an index to the manifest for the platform."""
+    """Go from an index to the manifest for the platform, through indexes inside it."""
     name = reference.familiar
-    for _ in range(_MAX_INDEX_DEPTH):
-        parsed = parse_manifest(fetched.data, fetched.media_type, name)
-        if isinstance(parsed, Manifest):
-            media_type = parsed.media_type or fetched.media_type.partition(";")[0].strip()
-            return (
-                Descriptor(
-                    media_type=media_type if media_type in MANIFEST_TYPES else MANIFEST_TYPES[0],
-                    digest=fetched.digest,
-                    size=len(fetched.data),
-                ),
-                parsed,
-            )
-        fetched = _fetch_member(reference, parsed, platform, context)
-    raise InvalidArgument(f'"{name}" has more than {_MAX_INDEX_DEPTH} indexes inside one another')
+    parsed = parse_manifest(fetched.data, fetched.media_type, name)
+    if isinstance(parsed, Manifest):
+        media_type = parsed.media_type or fetched.media_type.partition(";")[0].strip()
+        return (
+            Descriptor(
+                media_type=media_type if media_type in MANIFEST_TYPES else MANIFEST_TYPES[0],
+                digest=fetched.digest,
+                size=len(fetched.data),
+            ),
+            parsed,
+        )
+    if depth == _MAX_INDEX_DEPTH:
+        raise InvalidArgument(
+            f'"{name}" has more than {_MAX_INDEX_DEPTH} indexes inside one another'
+        )
+    try:
+        chosen = choose(parsed.manifests, platform, name)
+    except ManifestNotFound as exc:
+        # An index inside an index need not say what it is for (image-spec/image-index.md).
+        return _search_inside(reference, parsed, platform, context, depth, exc)
+    member = _fetch_member(reference, chosen, context)
+    return _choose_manifest(reference, member, platform, context, depth + 1)
+
+
+def _search_inside(
+    reference: Reference,
+    index: Index,
+    platform: Platform,
+    context: PullContext,
+    depth: int,
+    failure: ManifestNotFound,
+) -> tuple[Descriptor, Manifest]:
+    """Look into the indexes that say nothing of platforms, in order; there may be a few."""
+    inner = [d for d in index.manifests if d.media_type in INDEX_TYPES and d.platform is None]
+    for descriptor in inner[:_MAX_INNER_INDEXES]:
+        member = _fetch_member(reference, descriptor, context)
+        try:
+            return _choose_manifest(reference, member, platform, context, depth + 1)
+        except ManifestNotFound:
+            continue
+    raise failure
 
 
 def _fetch_member(
-    reference: Reference, index: Index, platform: Platform, context: PullContext
+    reference: Reference, chosen: Descriptor, context: PullContext
 ) -> FetchedManifest:
-    chosen = choose(index.manifests, platform, reference.familiar)
     fetched = _fetch(reference, chosen.digest, context)
     if len(fetched.data) != chosen.size:
         raise InvalidArgument(
@@ -239,7 +281,7 @@ def _fetch_config(reference: Reference, manifest: Manifest, context: PullContext
         data = context.content.read(descriptor.digest, MAX_CONFIG_BYTES)
     else:
         data = context.repository.small_blob(descriptor, MAX_CONFIG_BYTES)
-        context.content.put(data)
+        _put(data, context)
     config = parse_image_config(data, reference.familiar)
     if len(config.rootfs.diff_ids) != len(manifest.layers):
         raise InvalidArgument(
@@ -259,6 +301,8 @@ def _pull_layers(reference: Reference, found: _Found, context: PullContext) -> P
         else:
             context.reporter.say("Pulling fs layer", descriptor.digest)
             missing[diff_id] = descriptor
+            if not context.content.has(descriptor.digest):
+                context.fresh.layers.add(descriptor.digest)
     for descriptor in list(missing.values())[MAX_DOWNLOADS:]:
         context.reporter.say("Waiting", descriptor.digest)
     fetched = _run(missing, context)

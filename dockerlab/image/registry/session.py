@@ -13,7 +13,6 @@ from functools import partial
 from typing import TypeVar
 
 import msgspec
-from urllib3.exceptions import HTTPError
 
 from dockerlab.errors import (
     BadDigest,
@@ -25,13 +24,16 @@ from dockerlab.errors import (
     Unavailable,
 )
 from dockerlab.image.registry.auth import Access, parse_challenges
+from dockerlab.image.registry.blobstream import BlobStream
 from dockerlab.image.registry.certificates import Certificates
 from dockerlab.image.registry.connection import Pools
 from dockerlab.image.registry.credential import Credentials, no_credentials
 from dockerlab.image.registry.mirrors import Endpoint, RegistrySettings, endpoints
+from dockerlab.image.registry.proxies import Proxies
 from dockerlab.image.registry.ratelimit import RateLimit, parse_rate_limit
 from dockerlab.image.registry.refusals import Refusal, refusal_error
 from dockerlab.image.registry.searching import SearchResult, search
+from dockerlab.image.registry.tags import all_tags
 from dockerlab.image.registry.target import Target, push_scopes
 from dockerlab.image.registry.transport import (
     MAX_ATTEMPTS,
@@ -53,7 +55,6 @@ from dockerlab.oci.reference import Reference
 __all__ = ["BlobStream", "FetchedManifest", "Repository", "Session"]
 
 _ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
-_PIECE_BYTES = 256 << 10
 _OK, _PARTIAL = 200, 206
 _UNAUTHORIZED = 401
 
@@ -81,6 +82,8 @@ class Session:
         Sends the requests, in place of one with the settings' certificates.
     keep : callable
         Is given what registries say of limits, in whichever thread hears it.
+    proxies : Proxies
+        Who is asked through whom.
     """
 
     def __init__(
@@ -90,10 +93,12 @@ class Session:
         credentials: Credentials = no_credentials,
         transport: Transport | None = None,
         keep: Callable[[RateLimit], None] | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         self._settings = settings
         self._certificates = Certificates(settings.certificate_folders)
-        self._transport = transport or Transport(Pools(certificates=self._certificates))
+        pools = Pools(certificates=self._certificates, proxies=proxies)
+        self._transport = transport or Transport(pools)
         self._access = Access(self._transport, credentials)
         self._credentials = credentials
         self._keep = keep
@@ -140,37 +145,6 @@ class Session:
     def close(self) -> None:
         """Close idle connections."""
         self._transport.close()
-
-
-class BlobStream:
-    """The body of one answer; iterate over it once."""
-
-    def __init__(self, answer: Answer, skip: int) -> None:
-        self._answer = answer
-        self._skip = skip
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield pieces.
-
-        Raises
-        ------
-        Broken
-            The connection broke off.
-        """
-        while True:
-            try:
-                piece = self._answer.read(_PIECE_BYTES, decode_content=False)
-            except (HTTPError, OSError) as exc:
-                raise Broken(str(exc)) from exc
-            if not piece:
-                return
-            if self._skip:
-                # The server does not know ranges and began anew.
-                skipped = min(self._skip, len(piece))
-                self._skip -= skipped
-                piece = piece[skipped:]
-            if piece:
-                yield piece
 
 
 class Repository:
@@ -228,6 +202,22 @@ class Repository:
                 )
             media_type = answer.headers.get("Content-Type", "")
             return FetchedManifest(data=data, media_type=media_type, digest=digest)
+
+        return self._first(ask)
+
+    def tags(self) -> list[str]:
+        """List the tags of the repository; raises as `manifest` and `all_tags`."""
+
+        def ask(endpoint: Endpoint) -> list[str]:
+            """Ask one server."""
+
+            def fetch(url: str) -> tuple[bytes, str]:
+                """Fetch one page."""
+                data, answer = self._read(endpoint, url, MAX_MANIFEST_BYTES, "the list of tags")
+                return data, answer.headers.get("Link", "")
+
+            first = f"{endpoint.url}/v2/{self._reference.repository}/tags/list"
+            return all_tags(fetch, first, self._reference.familiar_name)
 
         return self._first(ask)
 

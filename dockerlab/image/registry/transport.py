@@ -18,6 +18,7 @@ from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
     NewConnectionError,
+    ProxyError,
     SSLError,
 )
 
@@ -260,6 +261,11 @@ def _errors_of(url: str) -> Iterator[None]:
         yield
     except (NewConnectionError, ConnectTimeoutError) as exc:
         raise RegistryUnreachable(f'cannot reach "{host_of(url)}": {_reason(exc)}') from exc
+    except ProxyError as exc:
+        raise RegistryUnreachable(
+            f'cannot reach "{host_of(url)}" through the proxy: {_reason(exc)}',
+            "look at HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the engine's environment",
+        ) from exc
     except SSLError as exc:
         raise RegistryUnreachable(
             f'cannot reach "{host_of(url)}" over TLS: {exc}',

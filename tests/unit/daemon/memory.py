@@ -31,7 +31,14 @@ from dockerlab.engine.container import (
 )
 from dockerlab.engine.event import Event
 from dockerlab.engine.exec import Exec, ExecConfig
-from dockerlab.engine.image import Image, ImageHistory, ImageRemoval, PullProgress
+from dockerlab.engine.image import (
+    Image,
+    ImageHistory,
+    ImageLayers,
+    ImagePrune,
+    ImageRemoval,
+    PullProgress,
+)
 from dockerlab.engine.log import LogQuery, LogRecord
 from dockerlab.engine.network import EndpointSettings
 from dockerlab.engine.registry import Credential, RateLimit
@@ -371,6 +378,17 @@ class MemoryImages:
     def container_count(self, image: Image) -> int:
         return 0
 
+    def shared_bytes(self) -> dict[Digest, int]:
+        return {image.id: 1000 for image in self.records}
+
+    def layers_bytes(self) -> int:
+        return 1_468_135
+
+    async def prune(self, filters: Filters) -> ImagePrune:
+        removals = [r for i in [*self.records] for r in await self.remove(
+            i.id, force=False, prune=True)]  # fmt: skip
+        return ImagePrune(removals=tuple(removals), freed_bytes=7)
+
     async def tag(self, name: str, repository: str, tag: str) -> None:
         image = self.get(name)
         index = self.records.index(image)
@@ -384,6 +402,14 @@ class MemoryImages:
             ImageRemoval(action="untagged", what=image.tags[0]),
             ImageRemoval(action="deleted", what=image.id),
         ]
+
+
+class MemoryLayers:
+    def __init__(self, images: MemoryImages) -> None:
+        self._images = images
+
+    async def look_into(self, name: str) -> ImageLayers:
+        return ImageLayers(id=self._images.get(name).id, layers=(), wasted=())
 
 
 class MemoryPulls:
@@ -419,6 +445,17 @@ class MemoryPulls:
         emit(PullProgress(status="Pull complete", id="a" * 12))
         self._images.records.append(make_image(name))
         emit(PullProgress(status=f"Status: Downloaded newer image for {name}:latest"))
+
+    async def pull_all(
+        self,
+        name: str,
+        *,
+        platform: str,
+        emit: Callable[[PullProgress], None],
+        credential: Credential | None = None,
+    ) -> None:
+        for tag in ("latest", "1"):
+            await self.pull(f"{name}:{tag}", platform=platform, emit=emit, credential=credential)
 
     def phases(self, name: str) -> List[Phase]:
         self._images.get(name)
@@ -533,6 +570,7 @@ class MemoryEngine:
 
     def __init__(self) -> None:
         self.images = MemoryImages()
+        self.layers = MemoryLayers(self.images)
         self.pulls = MemoryPulls(self.images)
         self.registries = MemoryRegistries()
         self.events = MemoryEvents()

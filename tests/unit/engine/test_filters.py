@@ -113,10 +113,18 @@ def sizes(**filters: list[str]) -> list[int]:
         ({"label": ["stage=build"]}, [2]),
         ({"before": ["127.0.0.1:5000/team/app:2"]}, [2, 1]),
         ({"since": ["busybox:1.36"]}, [3, 2]),
+        ({"label!": ["stage=build"]}, [3, 1]),
+        ({"until": ["2000-01-01"]}, []),
+        ({"until": ["0h"]}, [3, 2, 1]),
     ],
 )
 def test_an_image_filter_keeps(filters: dict[str, list[str]], expected: list[int]) -> None:
     assert sizes(**filters) == expected
+
+
+def test_there_is_one_until() -> None:
+    with pytest.raises(InvalidArgument, match="more than one until"):
+        sizes(until=["1h", "2h"])
 
 
 def test_dangling_takes_a_boolean() -> None:

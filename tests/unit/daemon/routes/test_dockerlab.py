@@ -17,6 +17,12 @@ def test_phases_are_rows(daemon: Daemon) -> None:
     assert daemon.json("GET", "/dockerlab/containers/nobody/phases")[0] == 404
 
 
+def test_layers_of_an_image(daemon: Daemon) -> None:
+    status, shape = daemon.json("GET", "/dockerlab/images/docker.io/library/hello/layers")
+    assert (status, shape["layers"], shape["wasted"]) == (200, [], [])
+    assert daemon.json("GET", "/dockerlab/images/nothing/layers")[0] == 404
+
+
 def test_shutdown_is_answered_and_then_done(daemon: Daemon) -> None:
     assert daemon.json("GET", "/dockerlab/shutdown")[0] == 404
     assert daemon.on_loop(lambda: daemon.shutdowns) == 0

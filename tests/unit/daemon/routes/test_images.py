@@ -55,7 +55,7 @@ def test_a_fault_of_ours_after_the_first_line_does_not_look_like_an_end(daemon: 
 
 
 def test_a_client_that_leaves_ends_its_pull(daemon: Daemon) -> None:
-    head = b"POST /images/create?fromImage=endless HTTP/1.1\r\nHost: x\r\n\r\n"
+    head = b"POST /images/create?fromImage=endless&tag=latest HTTP/1.1\r\nHost: x\r\n\r\n"
     with daemon.raw(head) as connection:
         assert connection.recv(4096).startswith(b"HTTP/1.1 200 OK")
     daemon.wait_until(daemon.engine.pulls.is_cancelled)
@@ -70,7 +70,7 @@ def test_of_many_numbers_a_slow_client_gets_the_newest(daemon: Daemon) -> None:
         emit(PullProgress(status="Digest: x"))
 
     daemon.engine.pulls.pull = pull  # type: ignore[method-assign]
-    shown = lines(daemon.request("POST", "/images/create?fromImage=x")[2])
+    shown = lines(daemon.request("POST", "/images/create?fromImage=x&tag=1")[2])
     assert [line["status"] for line in shown] == [
         "Downloading",
         "Pull complete",
@@ -94,8 +94,17 @@ def test_a_tag_that_is_a_digest_stands_behind_an_at_sign(daemon: Daemon) -> None
     daemon.engine.pulls.pull = pull  # type: ignore[method-assign]
     daemon.request("POST", "/images/create?fromImage=a&tag=sha256:ab&platform=linux/arm64")
     daemon.request("POST", "/images/create?fromImage=a&tag=1")
-    daemon.request("POST", "/images/create?fromImage=localhost:5000/a/b")
-    assert seen == ["a@sha256:ab linux/arm64", "a:1 ", "localhost:5000/a/b "]
+    daemon.request("POST", "/images/create?fromImage=localhost:5000/a/b:2")
+    assert seen == ["a@sha256:ab linux/arm64", "a:1 ", "localhost:5000/a/b:2 "]
+
+
+def test_without_a_tag_all_of_a_repository_are_meant(daemon: Daemon) -> None:
+    shown = lines(daemon.request("POST", "/images/create?fromImage=localhost:5000/a/b")[2])
+    ends = [line["status"] for line in shown if line["status"].startswith("Status: ")]
+    assert ends == [
+        "Status: Downloaded newer image for localhost:5000/a/b:latest",
+        "Status: Downloaded newer image for localhost:5000/a/b:1:latest",
+    ]
 
 
 def test_list_takes_filters_of_both_ages(daemon: Daemon) -> None:
@@ -122,3 +131,17 @@ def test_tag_and_remove(daemon: Daemon) -> None:
     assert daemon.json("POST", "/images/hello/tag")[0] == 400
     removed = daemon.json("DELETE", "/images/hello")[1]
     assert [list(line) for line in removed] == [["Untagged"], ["Deleted"]]
+
+
+def test_a_prune_tells_what_went_and_what_it_freed(daemon: Daemon) -> None:
+    _, shape = daemon.json("POST", "/images/prune")
+    assert shape["SpaceReclaimed"] == 7
+    assert [list(line) for line in shape["ImagesDeleted"]] == [["Untagged"], ["Deleted"]] * 2
+
+
+def test_a_list_has_shared_bytes_where_they_are_asked_for(daemon: Daemon) -> None:
+    shared = [
+        [image["SharedSize"] for image in daemon.json("GET", f"/images/json{query}")[1]]
+        for query in ("", "?shared-size=1")
+    ]
+    assert shared == [[-1, -1], [1000, 1000]]

@@ -30,3 +30,11 @@ def test_disk_usage_lists_images_and_containers(daemon: Daemon) -> None:
     assert shape["Images"][0]["Containers"] == 0
     assert shape["Containers"][0]["SizeRw"] == 1
     assert (shape["Volumes"], shape["BuildCache"]) == ([], [])
+    assert (shape["LayersSize"], shape["Images"][0]["SharedSize"]) == (1_468_135, 1000)
+
+
+def test_disk_usage_of_one_kind_counts_no_other(daemon: Daemon) -> None:
+    daemon.create("sleep")
+    _, shape = daemon.json("GET", "/system/df?type=image&type=volume")
+    assert (len(shape["Images"]), shape["Containers"]) == (2, [])
+    assert daemon.json("GET", "/system/df?type=stars")[0] == 400

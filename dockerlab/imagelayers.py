@@ -1,0 +1,69 @@
+"""Looking into images from Python: `dockerlab.layers`. Beside `api`, and as its verbs are."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from dockerlab.client.session import Session, connect, fetch_json
+from dockerlab.errors import ImageNotFound, NotFound, Unsupported
+
+if TYPE_CHECKING:
+    from dockerlab.report.tables import Table
+
+__all__ = ["fetch_layers", "layers"]
+
+
+def layers(image: str, *, engine: str | Session = "") -> "Table":
+    """Return what each layer of an image does as a DataFrame, one row a layer, lowest first.
+
+    Parameters
+    ----------
+    image : str
+        Reference or id of an image in the store; nothing is pulled.
+    engine : str or Session
+        Which engine; only our own looks into layers.
+
+    Returns
+    -------
+    Table
+        As `report.layers.layer_table`: the instruction, files added, changed, deleted, bytes, and
+        those that later layers hide.
+
+    Raises
+    ------
+    ImageNotFound
+        The image is not in the store.
+    Unsupported
+        The engine is not ours.
+    """
+    with _opened(engine) as session:
+        report = fetch_layers(session, image)
+    from dockerlab.report.layers import layer_table  # noqa: PLC0415 - pandas is slow to load
+
+    return layer_table(report)
+
+
+def fetch_layers(session: Session, image: str) -> dict[str, Any]:
+    """Return the JSON of ``/dockerlab/images/{name}/layers``; raises as `layers`."""
+    try:
+        answer: Any = fetch_json(session, f"/dockerlab/images/{quote(image, safe='/:@')}/layers")
+    except ImageNotFound:
+        raise
+    except NotFound as exc:
+        raise Unsupported(
+            "only dockerlab's own engine looks into layers", 'choose it with engine="dockerlab"'
+        ) from exc
+    return dict(answer)
+
+
+@contextmanager
+def _opened(engine: str | Session) -> Iterator[Session]:
+    if isinstance(engine, Session):
+        yield engine
+        return
+    session = connect(engine)
+    try:
+        yield session
+    finally:
+        session.close()
