@@ -107,8 +107,8 @@ output and errors of every command, with times and random ids blanked. Everythin
 this table is the same. A difference that is not listed here fails the test, and so does a line of
 the table that is no longer true (where the age of dockerd is the reason, it may be).
 
-Both engines are asked with API version 1.41, and dockerd has a bridge but writes no firewall rules. `python -m tests.compat` writes
-this page from `tests/compat/differences.py`.
+Both engines are asked with API version 1.41, and dockerd has a bridge but writes no firewall rules.
+`python -m tests.compat` writes this page from `tests/compat/differences.py`.
 
 | command of the session | differs in | why |
 |---|---|---|
