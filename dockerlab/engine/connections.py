@@ -99,6 +99,7 @@ class Connections:
         # Given, but not yet in a record: starts that are under way.
         self._given: dict[ContainerId, tuple[Endpoint, ...]] = {}
         self._lock = asyncio.Lock()
+        self._leaving: dict[ContainerId, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._service: ProcessEnd | None = None
         self.failure = ""
@@ -139,6 +140,8 @@ class Connections:
             if all(self._networks.get(each.network).driver != "bridge" for each in asked):
                 return Placement(self._without_links(container, asked), OwnedFd(-1))
             await self.ready()
+            if leaving := self._leaving.get(container.id):
+                await asyncio.wait({leaving})  # What its last run had is still being taken back.
             return await self._attach(container, asked)
         except StartFailure:
             raise
@@ -159,7 +162,8 @@ class Connections:
             network = self._networks.get(wanted.network)
             has_way_out = any(endpoint.gateways for endpoint in endpoints)
             endpoint = self._assign(container, network, wanted, number, endpoints)
-            endpoints.append(_without_gateways(endpoint) if has_way_out else endpoint)
+            gateways = () if has_way_out else endpoint.gateways
+            endpoints.append(msgspec.structs.replace(endpoint, gateways=gateways))
         # Before the first await: what is given here is nobody else's.
         self._given[container.id] = tuple(endpoints)
         placed = msgspec.structs.replace(container, endpoints=tuple(endpoints))
@@ -175,7 +179,7 @@ class Connections:
         while True:
             attempts -= 1
             placed = msgspec.structs.replace(container, ports=choose_ports(wanted))
-            plan = sandbox_plan(placed, self.upstreams_for(placed, placed.endpoints))
+            plan = sandbox_plan(placed, self._upstreams_for(placed, placed.endpoints))
             try:
                 namespace, numbers = await self._client.open(plan)
             except Conflict:
@@ -229,11 +233,12 @@ class Connections:
         """
         self.settle(container.id)
         if _has_links(container):
-            self._later(self._detach(container.id))
+            self._leaving[container.id] = self._later(self._detach(container.id))
 
     async def _detach(self, container_id: ContainerId) -> None:
         with suppress(EngineFailure):
             await self._client.close_sandbox(container_id)
+        del self._leaving[container_id]
 
     # Changes while a container runs
 
@@ -244,9 +249,9 @@ class Connections:
         number = addressing.next_number(e.interface for e in container.endpoints)
         endpoint = self._assign(container, network, wanted, number, ())
         if any(other.gateways for other in container.endpoints):
-            endpoint = _without_gateways(endpoint)
+            endpoint = msgspec.structs.replace(endpoint, gateways=())
         self._given[container.id] = (endpoint,)
-        upstreams = self.upstreams_for(container, (endpoint,))
+        upstreams = self._upstreams_for(container, (endpoint,))
         try:
             await self._client.join(container.id, endpoint_plan(endpoint), upstreams)
         except BaseException:
@@ -310,7 +315,7 @@ class Connections:
         path = f"/proc/{container.state.pid}/ns/net"
         try:
             with OwnedFd(os.open(path, os.O_RDONLY | os.O_CLOEXEC)) as namespace:
-                plan = sandbox_plan(container, self.upstreams_for(container, container.endpoints))
+                plan = sandbox_plan(container, self._upstreams_for(container, container.endpoints))
                 own, _ = await self._client.open(plan, namespace)
             own.close()
         except (OSError, DockerlabError) as error:
@@ -338,7 +343,7 @@ class Connections:
 
     # What they are made of
 
-    def upstreams_for(
+    def _upstreams_for(
         self, container: Container, endpoints: Iterable[Endpoint]
     ) -> tuple[str, ...] | None:
         """Return the name servers behind the engine's own, None where a container has not that."""
@@ -382,15 +387,12 @@ class Connections:
         places = [e for container in self._containers() for e in container.endpoints]
         return any(place.network_id == network.id for place in places)
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+    def _later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
 
 
 def _has_links(container: Container) -> bool:
     return any(endpoint.interface for endpoint in container.endpoints)
-
-
-def _without_gateways(endpoint: Endpoint) -> Endpoint:
-    return msgspec.structs.replace(endpoint, gateways=())

@@ -3,10 +3,8 @@
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +13,6 @@ from urllib.request import urlopen
 
 import docker
 import pytest
-from docker.models.containers import Container
 
 from tests.support.engine import EngineUnderTest, recorded_events, wait_until
 from tests.support.fixtures import DockerCli
@@ -28,6 +25,8 @@ PYTHON = f"{TOOLS}:python"
 # Its own time limit makes the static busybox of Debian 12 crash.
 WGET = ("sh", "-c", 'busybox timeout 5 busybox wget -q -O- "$0"; exit $?')
 NO_ANSWER = 143
+# Links while nothing runs: the default bridge, and two cables that wait for containers.
+_AT_REST = 3
 # How many containers come and go; `make networks` has more.
 RUNS = int(os.environ.get("DOCKERLAB_TEST_RUNS", "60"))
 WEB = 'echo "$0" > /index.html; exec busybox httpd -f -h /'
@@ -94,6 +93,20 @@ def fetch(port: int | str, host: str = "127.0.0.1") -> str:
     return data.decode().strip()
 
 
+def is_open(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+def fetch_when_it_listens(port: int) -> str:
+    for _ in range(50):
+        try:
+            return fetch(port)
+        except OSError:
+            time.sleep(0.1)
+    return fetch(port)
+
+
 def links_of(engine: EngineUnderTest) -> list[str]:
     """Return the links of the engine that belong to containers."""
     shown = json.loads(subprocess.check_output(["ip", "-j", "link"], timeout=10))
@@ -111,6 +124,19 @@ def footprint(engine: EngineUnderTest) -> dict[str, int]:
         "descriptors of the service": len(list(Path(f"/proc/{pid}/fd").iterdir())),
         "descriptors of the daemon": len(list(Path(f"/proc/{engine.pid}/fd").iterdir())),
     }
+
+
+def resting_footprint(engine: EngineUnderTest) -> dict[str, int]:
+    """Wait until what is prepared ahead is there, and nothing else; return the footprint then."""
+    last: list[dict[str, int]] = []
+
+    def is_at_rest() -> bool:
+        time.sleep(0.3)
+        last.append(footprint(engine))
+        return last[-1]["links"] == _AT_REST and last[-1:] == last[-2:-1]
+
+    wait_until(is_at_rest, "the service has prepared what it does ahead")
+    return last[-1]
 
 
 def test_two_containers_reach_each_other_by_address(run: Docker) -> None:
@@ -142,7 +168,7 @@ def test_a_published_port_is_fetched_from_the_host(run: Docker) -> None:
     assert run("ps", "-q", "--filter", "publish=80")
     assert "already allocated" in run.refusal("run", "--rm", "-p", f"{port}:80", TOOLS, "true")
     run("rm", "-f", "one")
-    wait_until(lambda: not _is_open(int(port)), "the port is closed with the container")
+    wait_until(lambda: not is_open(int(port)), "the port is closed with the container")
 
 
 def test_a_published_port_of_udp_goes_both_ways(run: Docker) -> None:
@@ -165,6 +191,26 @@ def test_a_published_port_of_udp_goes_both_ways(run: Docker) -> None:
 def test_all_exposed_ports_are_published_when_asked(run: Docker) -> None:
     run.web("one", "-P", "--expose", "80")
     assert fetch(run("port", "one", "80/tcp").splitlines()[0].rpartition(":")[2]) == "one"
+
+
+def test_a_start_that_fails_gives_everything_back(run: Docker, engine: EngineUnderTest) -> None:
+    run("run", "--rm", "-p", "0:80", TOOLS, "true")
+    before = resting_footprint(engine)
+    for _ in range(3):
+        assert "not found" in run.refusal("run", "--rm", "-p", "18390:80", TOOLS, "nothing")
+    wait_until(lambda: footprint(engine) == before, "nothing is left")
+    run.web("one", "-p", "18390:80")
+    assert fetch_when_it_listens(18390) == "one"
+
+
+def test_a_container_that_is_restarted_keeps_its_place(run: Docker) -> None:
+    run.web("one", "-p", "18390:80", "--restart", "always")
+    address = run.address("one")
+    for _ in range(3):
+        run("restart", "-t", "0", "one")
+    assert (run.address("one"), fetch_when_it_listens(18390)) == (address, "one")
+    run("stop", "-t", "0", "one")
+    assert (run.address("one"), run("port", "one")) == ("", "")
 
 
 def test_on_a_network_of_ones_own_names_are_known(run: Docker) -> None:
@@ -311,84 +357,8 @@ def test_fifty_at_once_find_and_reach_each_other(run: Docker) -> None:
 
 def test_nothing_is_left_of_containers_that_are_gone(run: Docker, engine: EngineUnderTest) -> None:
     run("run", "--rm", "-p", "0:80", TOOLS, "true")
-    wait_until(lambda: len(links_of(engine)) <= 3, "the links of the first are gone")
-    before, address = footprint(engine), ""
+    before, address = resting_footprint(engine), ""
     for _ in range(RUNS):
         address = run("run", "--rm", "-p", "0:80", TOOLS, "busybox", "hostname", "-i")
     assert address.endswith(".2")
     wait_until(lambda: footprint(engine) == before, "no link, rule, namespace or process is left")
-
-
-def test_nothing_drops_when_the_daemon_is_killed(
-    fresh_engine: EngineUnderTest, tmp_path: Path
-) -> None:
-    client = fresh_engine.connect()
-    client.images.pull(TOOLS, tag="latest")
-    client.networks.create("mine")
-    client.containers.run(TOOLS, ["sh", "-c", WEB, "one"], name="one", network="mine",
-                          ports={"80/tcp": ("127.0.0.1", 0)}, detach=True)  # fmt: skip
-    asker = client.containers.run(
-        TOOLS, ["sh", "-c", "while busybox nslookup one >/dev/null; do echo ok; done; echo lost"],
-        name="asker", network="mine", detach=True,
-    )  # fmt: skip
-    one = client.containers.get("one")
-    port = _port(one)
-    wait_until(lambda: b"ok" in asker.logs(), "names are asked for")
-    failures: list[Exception] = []
-    done = threading.Event()
-
-    def traffic() -> None:
-        while not done.is_set():
-            try:
-                assert fetch(port) == "one"
-            except Exception as error:  # noqa: BLE001 - the test shows it
-                failures.append(error)
-                return
-
-    thread = threading.Thread(target=traffic)
-    thread.start()
-    time.sleep(0.5)
-    fresh_engine.kill()
-    time.sleep(1.0)
-    assert fetch(port) == "one"
-    fresh_engine.start()
-    client = fresh_engine.connect()
-    again = client.containers.run(TOOLS, [*WGET, "http://one/"], network="mine", remove=True)
-    time.sleep(0.5)
-    done.set()
-    thread.join()
-    assert (again.strip(), failures) == (b"one", [])
-    assert b"lost" not in client.containers.get("asker").logs()
-    assert _port(client.containers.get("one")) == port
-
-
-def test_a_network_service_that_was_killed_is_made_good(fresh_engine: EngineUnderTest) -> None:
-    client = fresh_engine.connect()
-    client.images.pull(TOOLS, tag="latest")
-    client.networks.create("mine")
-    one = client.containers.run(
-        TOOLS, ["sh", "-c", WEB, "one"], name="one", network="mine",
-        ports={"80/tcp": ("127.0.0.1", 0)}, detach=True,
-    )  # fmt: skip
-    port = _port(one)
-    assert fetch(port) == "one"
-    pid = fresh_engine.network_service_pid()
-    os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: fresh_engine.network_service_pid() not in (0, pid), "another is started")
-    wait_until(lambda: _is_open(int(port)), "the port is there again")
-    assert fetch(port) == "one"
-    output = client.containers.run(TOOLS, [*WGET, "http://one/"], network="mine", remove=True)
-    assert output.strip() == b"one"
-
-
-def _is_open(port: int) -> bool:
-    with socket.socket() as sock:
-        return sock.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _port(container: Container) -> str:
-    """Return the port of the host that leads to port 80."""
-    container.reload()
-    bindings = container.ports["80/tcp"]
-    assert bindings
-    return bindings[0]["HostPort"]
