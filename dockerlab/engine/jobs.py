@@ -16,7 +16,7 @@ import sys
 if __name__ == "__main__":
     sys.path.extend(sys.argv[3:])
 
-from dockerlab.engine import filejobs
+from dockerlab.engine import buildjobs, filejobs
 from dockerlab.image.layer.measuring import apparent_size
 from dockerlab.image.layer.merging import merge_layers
 from dockerlab.image.layer.removal import remove_at
@@ -94,6 +94,7 @@ JOBS: dict[str, zygote.Job] = {
     "measure_tree": measure_tree,
     "merge": merge,
     **filejobs.JOBS,
+    **buildjobs.JOBS,
 }
 
 if __name__ == "__main__":
