@@ -12,6 +12,7 @@ from dockerlab.daemon.handler import NotFoundHandler, Services
 from dockerlab.daemon.hijack import HijackHandler, hold_for_hijack
 from dockerlab.daemon.routes import (
     archive,
+    commits,
     containers,
     dockerlab,
     events,
@@ -49,6 +50,7 @@ _TABLES = (
     dockerlab.ROUTES,
     resources.ROUTES,
     stats.ROUTES,
+    commits.ROUTES,
 )
 
 

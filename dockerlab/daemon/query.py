@@ -18,7 +18,7 @@ _SECONDS = re.compile(r"(\d{1,12})(?:\.(\d{1,9}))?", re.ASCII)
 
 
 class Query:
-    """The decoded query string; the last of several values wins, as nobody sends several.
+    """The decoded query string; of several values `text` takes the last.
 
     Parameters
     ----------
@@ -36,6 +36,13 @@ class Query:
             return default
         try:
             return values[-1].decode()
+        except UnicodeDecodeError as exc:
+            raise InvalidArgument(f'the parameter "{name}" is not UTF-8') from exc
+
+    def texts(self, name: str) -> list[str]:
+        """Return all values, in order."""
+        try:
+            return [value.decode() for value in self._arguments.get(name, ())]
         except UnicodeDecodeError as exc:
             raise InvalidArgument(f'the parameter "{name}" is not UTF-8') from exc
 

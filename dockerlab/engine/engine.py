@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dockerlab.config import Settings, process_environment
 from dockerlab.engine.archives import Archives
+from dockerlab.engine.commit import Commits
 from dockerlab.engine.containers import Containers
 from dockerlab.engine.database import Database
 from dockerlab.engine.events import Events
@@ -21,6 +22,7 @@ from dockerlab.engine.folders import Folders
 from dockerlab.engine.healthchecks import HealthChecks
 from dockerlab.engine.images import Images
 from dockerlab.engine.info import System
+from dockerlab.engine.keeping import Keeper
 from dockerlab.engine.launching import Launching, Namespaced, Refusing
 from dockerlab.engine.lives import Lives
 from dockerlab.engine.logconfig import LogDefaults, check
@@ -56,6 +58,7 @@ class Engine:
     """An open data root. Its attributes satisfy the Protocols of `daemon.backend`."""
 
     archives: Archives
+    commits: Commits
     containers: Containers
     execs: Execs
     images: Images
@@ -121,9 +124,11 @@ class Engine:
             spawner, is_rootless=mapping is not None, is_plain=tier.name in PLAIN
         )
         store = Store(content, layers, unpacker)
+        keeper = Keeper(images, store)
         registries = Registries(settings, hub_address)
         return cls(
             archives=Archives(containers, lives, folders, starter),
+            commits=Commits(containers, lives, folders, starter, keeper, pausing, events),
             containers=containers,
             execs=execs,
             images=images,

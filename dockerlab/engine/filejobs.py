@@ -25,6 +25,7 @@ from dockerlab.engine.jobprocess import answer, apart, sort_descriptors, writer
 from dockerlab.engine.packing import Packer
 from dockerlab.engine.unpacking import unpack_into
 from dockerlab.engine.upper import list_changes
+from dockerlab.image.layer.diff import write_layer
 from dockerlab.image.layer.removal import remove_at
 from dockerlab.kernel import syscalls
 from dockerlab.runtime import containerroot
@@ -187,10 +188,36 @@ def changes(args: dict[str, Any], fds: list[int]) -> None:
     apart(control, body)
 
 
+def pack_layer(args: dict[str, Any], fds: list[int]) -> None:
+    """Write what a container has changed to the stream, as a layer.
+
+    Parameters
+    ----------
+    args : dict
+        ``overlay``: the folders of its root; ``has_owner_notes`` and ``latest_ns``: as
+        `write_layer` has them.
+    """
+    control, data_fd = fds
+
+    def body() -> None:
+        """Pack."""
+        upper_fd = os.open(args["overlay"]["upper"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        count = write_layer(
+            upper_fd,
+            writer(data_fd),
+            has_owner_notes=bool(args["has_owner_notes"]),
+            latest_ns=args["latest_ns"],
+        )
+        answer(control, {"members": count})
+
+    apart(control, body)
+
+
 JOBS = {
     "changes": changes,
     "copy_up": copy_up,
     "export_root": export_root,
+    "pack_layer": pack_layer,
     "read_archive": read_archive,
     "write_archive": write_archive,
 }

@@ -5,11 +5,12 @@ from typing import Literal
 
 import msgspec
 
+from dockerlab.engine.container import ContainerConfig
 from dockerlab.image.progress import PullProgress
 from dockerlab.oci.digest import Digest
 from dockerlab.oci.imageconfig import ImageConfig
 
-__all__ = ["Image", "ImageHistory", "ImageRemoval", "PullProgress"]
+__all__ = ["CommitRequest", "Image", "ImageHistory", "ImageRemoval", "PullProgress"]
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,3 +48,32 @@ class ImageRemoval(msgspec.Struct, frozen=True, kw_only=True):
 
     action: Literal["untagged", "deleted"]
     what: str
+
+
+class CommitRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client wants of a commit.
+
+    Parameters
+    ----------
+    container : str
+        Name or id.
+    repository, tag : str
+        What the image is to be called; '' leaves it without a name.
+    author, message : str
+        For the history.
+    changes : tuple of str
+        Lines of a Dockerfile.
+    pauses : bool
+        Whether the container is paused meanwhile.
+    config : ContainerConfig, optional
+        What takes the place of the container's own, field by field.
+    """
+
+    container: str
+    repository: str = ""
+    tag: str = ""
+    author: str = ""
+    message: str = ""
+    changes: tuple[str, ...] = ()
+    pauses: bool = True
+    config: ContainerConfig | None = None

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,11 +18,13 @@ from pathlib import Path
 from dockerlab.errors import BadDigest, Conflict, InvalidArgument, NotFound
 from dockerlab.oci.digest import Digest, digest_of, hex_of, parse_digest
 
-__all__ = ["ContentStore", "Ingest"]
+__all__ = ["ContentStore", "Ingest", "NewBlob"]
 
 _READ_BYTES = 1 << 20
 _WAIT_S = 0.05
 _BLOB_MODE = 0o600
+# Begins the file name of a blob whose digest is not known before its end.
+_NEW = "new-"
 
 
 class Ingest:
@@ -112,6 +115,31 @@ class Ingest:
             self.offset += len(piece)
 
 
+class NewBlob:
+    """A blob that is being made, whose digest is known at its end; from `ContentStore.new`."""
+
+    def __init__(self, fd: int, partial: Path, blobs: Path) -> None:
+        self._fd = fd
+        self._partial = partial
+        self._blobs = blobs
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Append."""
+        self._hash.update(data)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+        self.size += len(data)
+
+    def commit(self) -> Digest:
+        """Make the blob visible under the digest that it turned out to have, and return that."""
+        digest = Digest("sha256:" + self._hash.hexdigest())
+        self._partial.replace(self._blobs / hex_of(digest))
+        return digest
+
+
 class ContentStore:
     """Blobs in `root`/blobs/sha256, partial downloads in `root`/ingest, named by digest.
 
@@ -194,6 +222,23 @@ class ContentStore:
                 if not ingest.offset:
                     ingest.discard()
 
+    @contextmanager
+    def new(self) -> Iterator[NewBlob]:
+        """Begin a blob whose digest nobody knows yet; without a commit its bytes are thrown away.
+
+        Notes
+        -----
+        Durable only behind the caller's next syncfs(2), as `Ingest.commit`.
+        """
+        path = self._ingest / f"{_NEW}{uuid.uuid4().hex}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        fd = os.open(path, flags, _BLOB_MODE)
+        try:
+            yield NewBlob(fd, path, self._blobs)
+        finally:
+            os.close(fd)
+            path.unlink(missing_ok=True)
+
     def put(self, data: bytes) -> Digest:
         """Store a small blob that is in memory; atomic and idempotent."""
         digest = digest_of(data)
@@ -222,6 +267,8 @@ class ContentStore:
         """Return the downloads that can be resumed, with the bytes that are there."""
         found = {}
         for path in self._ingest.iterdir():
+            if path.name.startswith(_NEW):
+                continue
             with suppress(FileNotFoundError):
                 found[parse_digest(f"sha256:{path.name}")] = path.stat().st_size
         return found

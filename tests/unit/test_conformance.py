@@ -9,6 +9,7 @@ import pytest
 
 from dockerlab.daemon.routes import (
     archive,
+    commits,
     containers,
     dockerlab,
     events,
@@ -42,6 +43,7 @@ TABLES = (
     dockerlab,
     resources,
     stats,
+    commits,
 )
 REFUSING = {unsupported.UnsupportedHandler}
 

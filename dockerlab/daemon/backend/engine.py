@@ -6,7 +6,7 @@ from typing import Protocol
 
 from dockerlab.daemon.backend.containers import Archives, Containers, Execs, Resources
 from dockerlab.daemon.backend.filters import Filters
-from dockerlab.daemon.backend.images import Images, Pulls, Registries
+from dockerlab.daemon.backend.images import Commits, Images, Pulls, Registries
 from dockerlab.daemon.backend.volumes import Volumes
 from dockerlab.engine.event import Event
 from dockerlab.engine.system import EngineInfo
@@ -83,6 +83,11 @@ class Engine(Protocol):
     @property
     def archives(self) -> Archives:
         """The files of containers."""
+        ...
+
+    @property
+    def commits(self) -> Commits:
+        """What makes images of containers."""
         ...
 
     @property

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from dockerlab.daemon.backend.filters import Filters
-from dockerlab.engine.image import Image, ImageHistory, ImageRemoval, PullProgress
+from dockerlab.engine.image import CommitRequest, Image, ImageHistory, ImageRemoval, PullProgress
 from dockerlab.engine.registry import Credential, RateLimit
 from dockerlab.phases import Phase
 
-__all__ = ["Images", "Pulls", "Registries"]
+__all__ = ["Commits", "Images", "Pulls", "Registries"]
 
 
 class Images(Protocol):
@@ -77,4 +77,12 @@ class Registries(Protocol):
 
     def rate_limits(self) -> list[RateLimit]:
         """Return what registries said with their last manifests."""
+        ...
+
+
+class Commits(Protocol):
+    """What makes images of containers."""
+
+    async def commit(self, request: CommitRequest) -> Image:
+        """Make an image of what a container has changed. Raise Unsupported where it cannot."""
         ...

@@ -15,7 +15,7 @@ from dockerlab.engine.container import ContainerConfig, HostConfig
 from dockerlab.engine.exec import ExecConfig
 from dockerlab.errors import InvalidArgument
 
-__all__ = ["CreateBody", "ExecBody", "ExecStartBody", "creation", "exec_config"]
+__all__ = ["CreateBody", "ExecBody", "ExecStartBody", "commit_config", "creation", "exec_config"]
 
 
 class CreateBody(msgspec.Struct, kw_only=True, rename="pascal"):
@@ -86,6 +86,12 @@ def creation(body: CreateBody) -> tuple[ContainerConfig, HostConfig]:
     _refuse_config(body)
     host = host_config(body.host_config or {}, is_networkless=bool(body.network_disabled))
     return _container_config(body), host
+
+
+def commit_config(body: CreateBody) -> ContainerConfig:
+    """Turn the body of ``POST /commit`` into a record; its image does not count."""
+    body.image = body.image or "none"
+    return _container_config(body)
 
 
 def exec_config(body: ExecBody) -> ExecConfig:

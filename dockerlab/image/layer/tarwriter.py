@@ -26,10 +26,14 @@ class TarWriter:
     ----------
     write : callable
         Takes the next bytes.
+    has_exact_times : bool
+        Write times to the nanosecond, by a PAX record where there is a fraction, and not in whole
+        seconds as Docker does.
     """
 
-    def __init__(self, write: Callable[[bytes], None]) -> None:
+    def __init__(self, write: Callable[[bytes], None], *, has_exact_times: bool = False) -> None:
         self._write = write
+        self._has_exact_times = has_exact_times
 
     def member(  # noqa: PLR0913 - the fields of a header, named at the calls
         self,
@@ -52,11 +56,11 @@ class TarWriter:
         path : bytes
             As it is to stand in the archive; a folder gets a slash behind it.
         mtime_ns : int
-            Written in whole seconds, as Docker does.
+            Since the epoch; what lies before it becomes the epoch.
         """
         if kind == DIRECTORY and not path.endswith(b"/"):
             path += b"/"
-        mtime = max(0, mtime_ns // _SECOND_NS)
+        mtime, fraction_ns = divmod(max(0, mtime_ns), _SECOND_NS)
         records = [(_XATTR + key, value) for key, value in xattrs]
         if len(path) > _NAME_BYTES or not path.isascii():
             records.append((b"path", path))
@@ -70,6 +74,9 @@ class TarWriter:
         ):
             if number > most:
                 records.append((key, b"%d" % number))
+        if fraction_ns and self._has_exact_times:
+            records = [record for record in records if record[0] != b"mtime"]
+            records.append((b"mtime", b"%d.%09d" % (mtime, fraction_ns)))
         if records:
             data = b"".join(_record(key, value) for key, value in records)
             self._write(_header(b"PaxHeaders.0/extended", _PAX, size=len(data), mode=0o644))

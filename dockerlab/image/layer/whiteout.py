@@ -13,19 +13,21 @@ from dockerlab.image.layer.fault import LayerFault, shown
 
 __all__ = [
     "OPAQUE",
+    "OPAQUE_NAME",
     "RECORDS",
     "TRUSTED",
     "USER",
+    "WHITEOUT_PREFIX",
     "ArchiveMarks",
     "Overlay",
     "hidden_name",
     "is_whiteout",
 ]
 
-_PREFIX = b".wh."
+WHITEOUT_PREFIX = b".wh."
 # aufs kept notes of its own under this prefix; only the opaque mark means something to others.
 _META_PREFIX = b".wh..wh."
-_OPAQUE_NAME = b".wh..wh..opq"
+OPAQUE_NAME = b".wh..wh..opq"
 
 # What `hidden_name` returns for the mark of an opaque folder: no file can have this name.
 OPAQUE = b"/"
@@ -53,13 +55,13 @@ def hidden_name(name: bytes) -> bytes | None:
     LayerFault
         It would hide the folder itself, or its parent.
     """
-    if not name.startswith(_PREFIX):
+    if not name.startswith(WHITEOUT_PREFIX):
         return None
-    if name == _OPAQUE_NAME:
+    if name == OPAQUE_NAME:
         return OPAQUE
     if name.startswith(_META_PREFIX):
         return b""
-    hidden = name[len(_PREFIX) :]
+    hidden = name[len(WHITEOUT_PREFIX) :]
     if hidden in (b"", b".", b".."):
         raise LayerFault("tar", f'"{shown(name)}" is not a whiteout of a file')
     return hidden
@@ -109,11 +111,11 @@ class ArchiveMarks(Overlay):
 
     def make_opaque(self, folder_fd: int) -> None:
         """Hide what the layers below have in this folder."""
-        _touch(folder_fd, _OPAQUE_NAME)
+        _touch(folder_fd, OPAQUE_NAME)
 
     def make_whiteout(self, folder_fd: int, name: bytes) -> None:
         """Delete `name` of the layers below, whether or not the layer has the name itself."""
-        _touch(folder_fd, _PREFIX + name)
+        _touch(folder_fd, WHITEOUT_PREFIX + name)
 
 
 def _touch(folder_fd: int, name: bytes) -> None:

@@ -12,7 +12,6 @@ from tests.unit.daemon.conftest import Daemon
         ("POST", "/images/prune", "prune"),
         ("POST", "/images/a/b/push", "push"),
         ("POST", "/build", "build"),
-        ("POST", "/commit", "commit"),
         ("POST", "/networks/create", "networks/create"),
         ("POST", "/networks/none/connect", "connect"),
         ("GET", "/services", "services"),
