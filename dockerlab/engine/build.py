@@ -5,27 +5,12 @@ from dataclasses import dataclass, field
 
 from dockerlab.engine.container import HostConfig
 from dockerlab.engine.registry import Credential
-from dockerlab.errors import DockerlabError
 from dockerlab.image.progress import PullProgress
 
-__all__ = ["BuildRequest", "CommandFailed", "Tell"]
+__all__ = ["BuildRequest", "Tell"]
 
 # Takes a text for the client, or a line of a pull, and returns when there is room for the next.
 Tell = Callable[[str | PullProgress], Awaitable[None]]
-
-
-class CommandFailed(DockerlabError):
-    """A command of a build ended with another status than 0.
-
-    Parameters
-    ----------
-    exit_code : int
-        The status.
-    """
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,7 +66,7 @@ class BuildArguments:
 
 def platform_arguments(build: Platform, target: Platform) -> dict[str, str]:
     """Return the arguments that tell of platforms, which a stage has when it declares them."""
-    found = {}
+    found: dict[str, str] = {}
     for prefix, platform in (("BUILD", build), ("TARGET", target)):
         found |= {
             f"{prefix}PLATFORM": str(platform),

@@ -222,8 +222,12 @@ class BuildFolder:
         near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         async with AsyncExitStack() as stack:
             with near, far:
-                packing = await _doing(stack, Answers(spawner, "pack_source", packs, [near.fileno()]))
-                placing = await _doing(stack, Answers(spawner, "place_source", places, [far.fileno()]))
+                packing = await _doing(
+                    stack, Answers(spawner, "pack_source", packs, [near.fileno()])
+                )
+                placing = await _doing(
+                    stack, Answers(spawner, "place_source", places, [far.fileno()])
+                )
             packed, placed = await packing.next(), await placing.next()
         # Whoever packs for one who is gone ends without a word: then the other one knows why.
         for data in filter(None, (packed, placed)):

@@ -175,7 +175,7 @@ def find_sources(args: dict[str, Any], fds: list[int]) -> None:
 
 
 def pack_source(args: dict[str, Any], fds: list[int]) -> None:
-    """Write a source to a stream: a folder's contents or one file as an archive, an archive as it is.
+    """Write a source to a stream: a folder's contents or a file as an archive, or an archive.
 
     Parameters
     ----------

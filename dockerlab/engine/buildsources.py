@@ -41,8 +41,8 @@ _MISSING = (errno.ENOENT, errno.ENOTDIR)
 def find(pattern: str) -> list[str]:
     """Return the paths that a pattern means, sorted; none where nothing is there.
 
-    A part of it that has ``*``, ``?`` or ``[`` is compared with the names of a folder; whatever else
-    it has is taken as it stands, links followed.
+    A part of it that has ``*``, ``?`` or ``[`` is compared with the names of a folder; any other is
+    taken as it stands, links followed.
     """
     parts = [part for part in pattern.split("/") if part not in ("", ".")]
     found = ["/"]
@@ -152,7 +152,7 @@ def _first_block(fd: int) -> bytes:
 
 
 def decompressor(fd: int) -> Callable[[bytes], Iterator[bytes]]:
-    """Return what makes plain bytes of an open file's, for bzip2 and xz; else they stay as they are.
+    """Return what makes plain bytes of a file's, for bzip2 and xz; others stay as they are.
 
     Other compressions are known to whoever reads the archive (`compression`).
     """

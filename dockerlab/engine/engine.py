@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dockerlab.config import Settings, process_environment
 from dockerlab.engine.archives import Archives
+from dockerlab.engine.builds import Builds
 from dockerlab.engine.commit import Commits
 from dockerlab.engine.containers import Containers
 from dockerlab.engine.database import Database
@@ -58,6 +59,7 @@ class Engine:
     """An open data root. Its attributes satisfy the Protocols of `daemon.backend`."""
 
     archives: Archives
+    builds: Builds
     commits: Commits
     containers: Containers
     execs: Execs
@@ -120,19 +122,19 @@ class Engine:
         lives.observers += [pausing, execs, HealthChecks(execs, lives, roster, events)]
         await recover(roster, lives, images, folders, spawner)
         execs.take_back(roster.all())
-        unpacker = ZygoteUnpacker(
-            spawner, is_rootless=mapping is not None, is_plain=tier.name in PLAIN
-        )
-        store = Store(content, layers, unpacker)
+        store = Store(content, layers, _make_unpacker(spawner, tier, mapping))
         keeper = Keeper(images, store)
         registries = Registries(settings, hub_address)
+        commits = Commits(containers, lives, folders, starter, keeper, pausing, events)
+        pulls = Pulls(settings, images, events, store, registries)
         return cls(
             archives=Archives(containers, lives, folders, starter),
-            commits=Commits(containers, lives, folders, starter, keeper, pausing, events),
+            builds=Builds.open_folder(folders, commits, pulls, roster),
+            commits=commits,
             containers=containers,
             execs=execs,
             images=images,
-            pulls=Pulls(settings, images, events, store, registries),
+            pulls=pulls,
             registries=registries,
             events=events,
             system=System(settings, tier, roster, images, spawner, registries),
@@ -146,7 +148,7 @@ class Engine:
     @property
     def has_work(self) -> bool:
         """Tell whether the daemon must stay: something runs, waits, or is being pulled."""
-        return self._lives.has_work or self.pulls.running > 0
+        return self._lives.has_work or self.pulls.running > 0 or self.builds.running > 0
 
     async def close(self) -> None:
         """Let go of containers, which go on, and close the files."""
@@ -174,6 +176,10 @@ def make_spawner(settings: Settings, tier: Tier, mapping: Mapping | None) -> Spa
     """Return the way to the zygote of a data root, in the namespaces that the tier has."""
     namespace = None if mapping is None else UserNamespace(settings.runtime_dir, mapping)
     return Spawner(2, namespace, has_namespaces=tier.name not in PLAIN)
+
+
+def _make_unpacker(spawner: Spawner, tier: Tier, mapping: Mapping | None) -> ZygoteUnpacker:
+    return ZygoteUnpacker(spawner, is_rootless=mapping is not None, is_plain=tier.name in PLAIN)
 
 
 def _make_launching(tier: Tier, spawner: Spawner, layers: FolderLayers, base: Path) -> Launching:

@@ -14,11 +14,13 @@ from dockerlab.daemon.backend.containers import (
 )
 from dockerlab.daemon.backend.engine import Engine, Events, System
 from dockerlab.daemon.backend.filters import Filters
-from dockerlab.daemon.backend.images import Commits, Images, Pulls, Registries
+from dockerlab.daemon.backend.images import Build, Builds, Commits, Images, Pulls, Registries
 from dockerlab.daemon.backend.volumes import Volumes
 
 __all__ = [
     "Archives",
+    "Build",
+    "Builds",
     "Commits",
     "Containers",
     "Engine",

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from dockerlab.daemon.backend.containers import Archives, Containers, Execs, Resources
 from dockerlab.daemon.backend.filters import Filters
-from dockerlab.daemon.backend.images import Commits, Images, Pulls, Registries
+from dockerlab.daemon.backend.images import Builds, Commits, Images, Pulls, Registries
 from dockerlab.daemon.backend.volumes import Volumes
 from dockerlab.engine.event import Event
 from dockerlab.engine.system import EngineInfo
@@ -38,6 +38,11 @@ class Engine(Protocol):
     @property
     def containers(self) -> Containers:
         """The keeper of containers."""
+        ...
+
+    @property
+    def builds(self) -> Builds:
+        """The keeper of builds."""
         ...
 
     @property

@@ -2,14 +2,17 @@
 
 import builtins
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from dockerlab.daemon.backend.containers import Upload
 from dockerlab.daemon.backend.filters import Filters
+from dockerlab.engine.build import BuildRequest, Tell
 from dockerlab.engine.image import CommitRequest, Image, ImageHistory, ImageRemoval, PullProgress
 from dockerlab.engine.registry import Credential, RateLimit
 from dockerlab.phases import Phase
 
-__all__ = ["Commits", "Images", "Pulls", "Registries"]
+__all__ = ["Build", "Builds", "Commits", "Images", "Pulls", "Registries"]
 
 
 class Images(Protocol):
@@ -85,4 +88,24 @@ class Commits(Protocol):
 
     async def commit(self, request: CommitRequest) -> Image:
         """Make an image of what a container has changed. Raise Unsupported where it cannot."""
+        ...
+
+
+class Build(Protocol):
+    """A build whose context is being taken."""
+
+    def upload(self) -> AbstractAsyncContextManager[Upload]:
+        """Take the context, an archive, while the block lasts."""
+        ...
+
+    async def run(self, tell: Tell) -> Image:
+        """Build; `tell` is awaited for every text and every line of a pull."""
+        ...
+
+
+class Builds(Protocol):
+    """The keeper of builds."""
+
+    def open(self, request: BuildRequest) -> AbstractAsyncContextManager[Build]:
+        """Give a build its place while the block lasts. Raise InvalidArgument for its tags."""
         ...

@@ -44,7 +44,7 @@ ROUTES = (
     (rf"/containers/[^/]+/(?P<what>{_CONTAINER_VERBS})", UnsupportedHandler),
     (r"/images/(?P<what>search|load|get|prune)", UnsupportedHandler),
     (r"/images/.+/(?P<what>push|get)", UnsupportedHandler),
-    (r"/(?P<what>build|session|grpc)", UnsupportedHandler),
+    (r"/(?P<what>session|grpc)", UnsupportedHandler),
     (r"/(?P<what>build/prune|build/cancel)", UnsupportedHandler),
     (r"/(?P<what>networks/create|networks/prune)", UnsupportedHandler),
     (r"/networks/[^/]+/(?P<what>connect|disconnect)", UnsupportedHandler),

@@ -1,9 +1,9 @@
 """The patterns of a ``.dockerignore``: which paths of a context they leave out. Pure.
 
-The rules are Docker's (https://docs.docker.com/build/concepts/context/#dockerignore-files): those of
-Go's filepath.Match, ``**`` for any number of folders, the last pattern that fits wins, ``!`` takes
-back. Clients apply them; the engine needs them to leave the Dockerfile out of ``COPY . .``, which
-clients send all the same.
+The rules are Docker's (https://docs.docker.com/build/concepts/context/#dockerignore-files): those
+of Go's filepath.Match, ``**`` for any number of folders, the last pattern that fits wins, ``!``
+takes back. Clients apply them; the engine needs them to leave the Dockerfile out of ``COPY . .``,
+which clients send all the same.
 """
 
 import re
@@ -11,10 +11,12 @@ import re
 __all__ = ["ignored", "read_patterns"]
 
 _MAX_PATTERNS = 10_000
+_PART = re.compile(r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|\\.|.", re.DOTALL)
+_SIGNS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 def read_patterns(text: str) -> list[str]:
-    """Return the patterns of a ``.dockerignore``, cleaned, those that take back with their ``!``."""
+    """Return the patterns of a ``.dockerignore``, cleaned; ``!`` before it takes back."""
     patterns = []
     for line in text.removeprefix("\ufeff").splitlines()[:_MAX_PATTERNS]:
         pattern = line.strip()
@@ -42,31 +44,21 @@ def ignored(path: str, patterns: list[str]) -> bool:
 
 
 def _expression(pattern: str) -> "re.Pattern[str]":
-    at, parts = 0, []
-    while at < len(pattern):
-        letter = pattern[at]
-        at += 1
-        if letter == "*":
-            if pattern[at : at + 1] == "*":
-                at += 1
-                if pattern[at : at + 1] == "/":
-                    at += 1
-                    parts.append("(?>(?:[^/]+/)*)" if at < len(pattern) else ".*")
-                else:
-                    parts.append(".*")
-            else:
-                parts.append("[^/]*")
-        elif letter == "?":
-            parts.append("[^/]")
-        elif letter == "[" and (end := pattern.find("]", at + 1)) > 0:
-            inner = pattern[at:end].replace("\\", "\\\\").replace("[", "\\[").replace("&&", "&\\&")
-            parts.append(f"[{inner}]")
-            at = end + 1
-        elif letter == "\\" and at < len(pattern):
-            parts.append(re.escape(pattern[at]))
-            at += 1
+    parts = []
+    for match in _PART.finditer(pattern):
+        part = match[0]
+        if part in _SIGNS:
+            parts.append(_SIGNS[part])
+        elif part == "**/" and match.end() == len(pattern):
+            parts.append(".*")
+        elif part == "**/":
+            parts.append("(?:[^/]+/)*")
+        elif part[0] == "[" and len(part) > 1:
+            parts.append("[" + part[1:-1].replace("[", "\\[").replace("&&", "&\\&") + "]")
+        elif part[0] == "\\" and len(part) > 1:
+            parts.append(re.escape(part[1]))
         else:
-            parts.append(re.escape(letter))
+            parts.append(re.escape(part))
     try:
         return re.compile("".join(parts), re.DOTALL)
     except re.error:

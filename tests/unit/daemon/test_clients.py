@@ -139,7 +139,6 @@ def test_docker_exec_shows_output_and_ends_with_the_status(cli: Cli) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        ["commit", "c"],
         ["search", "x"],
         ["save", "hello"],
         ["push", "hello"],

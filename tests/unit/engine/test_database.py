@@ -86,7 +86,7 @@ def test_a_file_of_the_first_version_gets_its_table_of_volumes(path: Path) -> No
     first.save_container(container)
     first.close()
     with sqlite3.connect(path) as raw:
-        raw.executescript("DROP TABLE volumes; PRAGMA user_version=1;")
+        raw.executescript("DROP TABLE volumes; DROP TABLE steps; PRAGMA user_version=1;")
     raw.close()
     database = Database(path)
     assert database.containers() == [container]

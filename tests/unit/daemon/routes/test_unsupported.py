@@ -11,7 +11,6 @@ from tests.unit.daemon.conftest import Daemon
         ("GET", "/images/get?names=x", "get"),
         ("POST", "/images/prune", "prune"),
         ("POST", "/images/a/b/push", "push"),
-        ("POST", "/build", "build"),
         ("POST", "/networks/create", "networks/create"),
         ("POST", "/networks/none/connect", "connect"),
         ("GET", "/services", "services"),
