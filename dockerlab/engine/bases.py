@@ -57,7 +57,9 @@ class Bases:
             if not self.always_pulls or is_image_id(name):
                 return image
         await self._pull(name, platform)
-        return self.images.get(name)
+        image = self.images.get(name)
+        check_platform(image, name, platform)
+        return image
 
     def find_here(self, name: str) -> Image | None:
         """Return an image of the store, None when it is not there."""

@@ -186,7 +186,7 @@ def _workdir(instruction: kinds.Workdir, place: _Place) -> Change:
     if not path:
         raise InvalidArgument("cannot normalize nothing: WORKDIR needs a path")
     path = join_workdir(place.config, path)
-    return place.replace(f" WORKDIR {path}", working_dir=path)
+    return place.replace(f"WORKDIR {path}", working_dir=path)
 
 
 def _onbuild(instruction: kinds.OnBuild, place: _Place) -> Change:

@@ -73,7 +73,7 @@ class Copier:
                     f"When using {name} with more than one source file, the destination must be a"
                     " directory and end with a /"
                 )
-            shown = f"--chown={owner} " if owner else ""
+            shown = f"--chown={owner}" if owner else ""
             line = nothing_line(stage.config, f"{name} {shown}{_summary(found)} in {target} ")
             names = "/".join(each.path.rpartition("/")[2] for each in found if not each.is_folder)
             step = Step(line, names if mode is None else f"{names} --chmod={mode:o}")

@@ -9,7 +9,7 @@ import json
 import secrets
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ _CHUNK_BYTES = 256 << 10
 # Of the archive; what a file system can hold is less.
 _MAX_CONTEXT_BYTES = 64 << 30
 _MAX_TEXT_BYTES = 4 << 20
+_REMOVALS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +85,18 @@ class BuildFolder:
         (self._path / "context").mkdir(mode=0o755)
 
     def remove(self) -> None:
-        """Delete it with all that is in it, later than this returns."""
-        self._starter.discard(self._path)
+        """Delete it with all that is in it; in a thread.
+
+        Raises
+        ------
+        EngineFailure
+            Something of it stays, until the engine starts again.
+        """
+        for _ in range(_REMOVALS):
+            # A part of it may be going already: who is late there stops.
+            with suppress(EngineFailure):
+                return self._starter.spawner.remove_tree(str(self._path))
+        return self._starter.spawner.remove_tree(str(self._path))
 
     # The context
 
@@ -175,7 +186,7 @@ class BuildFolder:
         try:
             yield {"overlay": overlay, "mount_point": str(folder.rootfs), "mounts": []}
         finally:
-            self._starter.discard(folder.path)
+            await asyncio.to_thread(self._starter.spawner.remove_tree, str(folder.path))
 
     # Copying
 

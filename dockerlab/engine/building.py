@@ -194,8 +194,8 @@ class Building:
             await self._copier.copy(place, instruction, self._steps)
             return
         if isinstance(instruction, kinds.Arg):
-            _declare(place.arguments, instruction, place.variables, escape)
-            comment = " ARG " + instruction.text.split(None, 1)[1]
+            words = _declare(place.arguments, instruction, place.variables, escape)
+            comment = f" ARG {' '.join(words)}"
         else:
             changed = change(
                 instruction, place.config, place.variables, escape=escape, has_cmd=place.has_cmd
@@ -232,8 +232,12 @@ def chosen_stages(dockerfile: kinds.Dockerfile, target: str) -> tuple[kinds.Stag
 
 def _declare(
     arguments: BuildArguments, instruction: kinds.Arg, variables: dict[str, str], escape: str
-) -> None:
+) -> list[str]:
+    """Declare arguments; return them as the history has them."""
+    words = []
     for name, default in instruction.pairs:
         value = None if default is None else expand(default, variables, escape)
         arguments.declare(name, value)
+        words.append(name if value is None else f"{name}={value}")
         variables = variables | arguments.values
+    return words

@@ -236,6 +236,10 @@ def place_source(args: dict[str, Any], fds: list[int]) -> None:
         name = args["name"]
         if name and not (args["is_inside"] or os.path.isdir(target)):
             target, name = os.path.split(target)
+        # As in Docker, those above a folder are root's, those above a lone file its owner's.
+        _make_folders(
+            target if name else os.path.dirname(target), (owner or (0, 0)) if name else (0, 0)
+        )
         _make_folders(target, owner or (0, 0))
         limits = Limits()
         source = Source(open_reader(data_fd), limits.total_bytes)

@@ -3,6 +3,7 @@
 import asyncio
 import codecs
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -16,7 +17,7 @@ from dockerlab.engine.container import ContainerConfig, ContainerId, HealthCheck
 from dockerlab.engine.containers import Containers
 from dockerlab.engine.lives import Lives
 from dockerlab.engine.roster import Roster
-from dockerlab.errors import CommandFailed, InvalidArgument
+from dockerlab.errors import CommandFailed, Conflict, ContainerNotFound, InvalidArgument
 from dockerlab.image.build import instructions as kinds
 from dockerlab.image.build.lines import find_heredocs
 
@@ -92,7 +93,7 @@ class Runner:
         request: BuildRequest,
         tell: Tell,
     ) -> None:
-        container_id, _ = await self.containers.create("", config, host, "")
+        container_id = await self._create(config, host)
         is_kept = False
         # What is removed at its end by itself goes too when the engine is killed meanwhile.
         with self.lives.held(container_id):
@@ -136,8 +137,25 @@ class Runner:
             host = msgspec.structs.replace(container.host, auto_remove=False)
             self.roster.save(msgspec.structs.replace(container, host=host))
             return
-        removal = self.containers.remove(container_id, force=True, with_volumes=True)
-        await asyncio.shield(self.lives.in_background(removal))
+        await asyncio.shield(self.lives.in_background(self._remove(container_id)))
+
+    async def _remove(self, container_id: ContainerId) -> None:
+        with suppress(ContainerNotFound):  # One that could not be started has gone by itself.
+            try:
+                await self.containers.remove(container_id, force=True, with_volumes=True)
+            except Conflict:
+                # Its start was on the way, and goes on to its end whoever has left.
+                await self.containers.remove(container_id, force=True, with_volumes=True)
+
+    async def _create(self, config: ContainerConfig, host: HostConfig) -> ContainerId:
+        """Create the container; a build that is cancelled meanwhile leaves none."""
+        creating = asyncio.ensure_future(self.containers.create("", config, host, ""))
+        try:
+            return (await asyncio.shield(creating))[0]
+        except asyncio.CancelledError:
+            container_id, _ = await creating
+            await self._remove(container_id)
+            raise
 
 
 def _argv(stage: Stage, instruction: kinds.Run) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The keeper of builds: takes a context, has the Dockerfile carried out, and names the image."""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,6 +27,8 @@ from dockerlab.oci.digest import short
 from dockerlab.oci.reference import Reference, parse_reference
 
 __all__ = ["Build", "Builds"]
+
+_log = logging.getLogger("dockerlab.engine")
 
 _IGNORE = ".dockerignore"
 _EPOCH = "SOURCE_DATE_EPOCH"
@@ -87,8 +90,14 @@ class Builds:
         try:
             yield Build(request, folder, self)
         finally:
-            self.running -= 1
-            folder.remove()
+            removal = self._commits.lives.in_background(asyncio.to_thread(folder.remove))
+            removal.add_done_callback(self._ended)
+            await asyncio.shield(removal)
+
+    def _ended(self, removal: "asyncio.Task[None]") -> None:
+        self.running -= 1
+        if not removal.cancelled() and (error := removal.exception()) is not None:
+            _log.warning("the folder of a build stays until the next start: %s", error)
 
     async def run(self, build: Build, tell: Tell) -> Image:
         """Carry out the Dockerfile of a context.

@@ -125,9 +125,19 @@ class Images:
                     comment=line.comment or "",
                 )
             )
-        if shown:
-            shown[-1] = msgspec.structs.replace(shown[-1], id=image.id, tags=image.tags)
+        # A build makes an image of every line; of the others only the newest is one.
+        for number, made in enumerate(self._line_of(image)[: len(shown)]):
+            shown[-1 - number] = msgspec.structs.replace(
+                shown[-1 - number], id=made.id, tags=made.tags
+            )
         return shown[::-1]
+
+    def _line_of(self, image: Image) -> builtins.list[Image]:
+        """Return an image, that which it was made of, and so on."""
+        line = [image]
+        while (above := self._images.get(Digest(line[-1].parent))) is not None:
+            line.append(above)
+        return line
 
     # Changing
 
