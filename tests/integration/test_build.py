@@ -78,7 +78,12 @@ def texts(lines: Iterable[Any]) -> str:
 
 
 def run(client: docker.DockerClient, image: Any, *command: str) -> str:
-    return client.containers.run(image, list(command), remove=True).decode()
+    container = client.containers.create(image, list(command))
+    container.start()
+    container.wait()
+    output: bytes = container.logs()
+    container.remove()
+    return output.decode()
 
 
 # What clients see
