@@ -5,7 +5,8 @@
     DockerlabError
     ├── InvalidArgument            the input cannot be right
     │   ├── BadReference           not an image reference
-    │   └── BadDigest              not a digest, or bytes that do not have it
+    │   ├── BadDigest              not a digest, or bytes that do not have it
+    │   └── CommandFailed          a command of a Dockerfile did not end with 0
     ├── Unauthorized               a registry wants credentials
     ├── Forbidden                  a policy or a registry says no
     ├── NotFound                   a name does not resolve
@@ -34,6 +35,7 @@ __all__ = [
     "BadDigest",
     "BadReference",
     "Cancelled",
+    "CommandFailed",
     "CommandNotExecutable",
     "CommandNotFound",
     "Conflict",
@@ -90,6 +92,22 @@ class BadReference(InvalidArgument):
 
 class BadDigest(InvalidArgument):
     """The text is not a digest, or the bytes do not have the digest that was promised."""
+
+
+class CommandFailed(InvalidArgument):
+    """A command of a Dockerfile ended with another status than 0.
+
+    Parameters
+    ----------
+    message : str
+        One sentence.
+    exit_code : int
+        The status.
+    """
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class Unauthorized(DockerlabError):

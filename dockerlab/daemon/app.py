@@ -12,6 +12,7 @@ from dockerlab.daemon.handler import NotFoundHandler, Services
 from dockerlab.daemon.hijack import HijackHandler, hold_for_hijack
 from dockerlab.daemon.routes import (
     archive,
+    builds,
     commits,
     containers,
     dockerlab,
@@ -48,6 +49,7 @@ _TABLES = (
     networks.ROUTES,
     volumes.ROUTES,
     archive.ROUTES,
+    builds.ROUTES,
     registries.ROUTES,
     dockerlab.ROUTES,
     resources.ROUTES,

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -73,14 +74,20 @@ class Commits:
         """
         container = self.containers.get(name)
         overlay = self.starter.launching.overlay(container, self.folders.container(container.id))
+        async with self._at_rest(container):
+            return await self.layer_of(overlay, latest_ns=latest_ns)
+
+    async def layer_of(
+        self, overlay: dict[str, Any], *, latest_ns: int | None = None
+    ) -> PulledLayer | None:
+        """Return what the upper folder of an overlay holds as a layer; see `layer`."""
         mapping = self.starter.mapping
         args = {
             "overlay": overlay,
             "has_owner_notes": mapping is not None and mapping.has_one_id,
             "latest_ns": latest_ns,
         }
-        async with self._at_rest(container):
-            made = await self._pack(args)
+        made = await self._pack(args)
         if made is None:
             return None
         return await asyncio.to_thread(self.keeper.unpack, made.descriptor, made.diff_id)

@@ -20,9 +20,9 @@ from dockerlab.engine.volume import Volume
 from dockerlab.errors import EngineFailure
 from dockerlab.oci.digest import Digest
 
-__all__ = ["Database", "ImageRow", "NameRow"]
+__all__ = ["Database", "ImageRow", "NameRow", "StepRow"]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _MAX_EVENTS = 10_000
 
 _SCHEMA = """
@@ -51,6 +51,10 @@ CREATE INDEX events_by_time ON events (time_ns);
 _MIGRATIONS = {
     2: "CREATE TABLE volumes (name TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;",
     3: "CREATE TABLE networks (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;",
+    4: """CREATE TABLE steps (
+        image_id TEXT PRIMARY KEY REFERENCES images(id) ON DELETE CASCADE,
+        parent_id TEXT NOT NULL, key TEXT NOT NULL
+    ) WITHOUT ROWID;""",
 }
 
 
@@ -70,6 +74,14 @@ class NameRow(NamedTuple):
 
     reference: str
     image_id: Digest
+
+
+class StepRow(NamedTuple):
+    """The step of a build that made an image: of which one, '' for none, and what it did."""
+
+    image_id: Digest
+    parent_id: str
+    key: str
 
 
 class Database:
@@ -175,6 +187,14 @@ class Database:
     def names(self) -> list[NameRow]:
         """Return all references."""
         return [NameRow(*row) for row in self._db.execute("SELECT reference, image_id FROM names")]
+
+    def save_step(self, step: StepRow) -> None:
+        """Note how an image was made; it goes with the image."""
+        self._db.execute("INSERT OR REPLACE INTO steps VALUES (?,?,?)", step)
+
+    def steps(self) -> list[StepRow]:
+        """Return how images were made."""
+        return [StepRow(*row) for row in self._db.execute("SELECT * FROM steps")]
 
     # Containers
 

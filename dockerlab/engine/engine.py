@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dockerlab.config import Settings, process_environment
 from dockerlab.engine.archives import Archives
+from dockerlab.engine.builds import Builds
 from dockerlab.engine.commit import Commits
 from dockerlab.engine.connections import Connections
 from dockerlab.engine.containers import Containers
@@ -71,6 +72,7 @@ class Engine:
     """An open data root. Its attributes satisfy the Protocols of `daemon.backend`."""
 
     archives: Archives
+    builds: Builds
     commits: Commits
     containers: Containers
     execs: Execs
@@ -125,9 +127,7 @@ class Engine:
         starter = _make_starter(settings, launching, Storage(volumes, spawner), mapping)
         networks = Networks(database, DEFAULT_POOLS, Links(_mark(settings)).foreign_routes)
         networks.load()
-        client = _make_network_client(settings, mapping)
-        shared = settings.runtime_dir.parent
-        connections = Connections(client, networks, events, shared, roster.all, forwarded_servers)
+        connections = _make_connections(settings, mapping, networks, events, roster)
         lives = Lives(roster, folders, images, events, starter, connections)
         containers = Containers(roster, folders, images, events, starter, lives, networks)
         execs = Execs(containers, events, starter, ExecNotes(folders))
@@ -140,14 +140,17 @@ class Engine:
         store = Store(content, layers, _make_unpacker(spawner, tier, mapping))
         keeper = Keeper(images, store)
         registries = Registries(settings, hub_address)
+        commits = Commits(containers, lives, folders, starter, keeper, pausing, events)
+        pulls = Pulls(settings, images, events, store, registries)
         return cls(
             archives=Archives(containers, lives, folders, starter),
-            commits=Commits(containers, lives, folders, starter, keeper, pausing, events),
+            builds=Builds.open_folder(folders, commits, pulls, roster),
+            commits=commits,
             containers=containers,
             execs=execs,
             images=images,
             layers=LayerSurvey(images, layers, spawner, has_archive_marks=tier.name in PLAIN),
-            pulls=Pulls(settings, images, events, store, registries),
+            pulls=pulls,
             registries=registries,
             events=events,
             system=System(settings, tier, roster, images, spawner, registries, connections),
@@ -165,7 +168,7 @@ class Engine:
     @property
     def has_work(self) -> bool:
         """Tell whether the daemon must stay: something runs, waits, or is being pulled."""
-        return self._lives.has_work or self.pulls.running > 0
+        return self._lives.has_work or self.pulls.running > 0 or self.builds.running > 0
 
     async def close(self) -> None:
         """Let go of containers, which go on, and close the files."""
@@ -207,6 +210,14 @@ def _make_network_client(settings: Settings, mapping: Mapping | None) -> Network
     return NetworkClient(runtime_dir / _NETWORK_SOCKET, _mark(settings), 2, holder)
 
 
+def _make_connections(
+    settings: Settings, mapping: Mapping | None, networks: Networks, events: Events, roster: Roster
+) -> Connections:
+    client = _make_network_client(settings, mapping)
+    shared = settings.runtime_dir.parent
+    return Connections(client, networks, events, shared, roster.all, forwarded_servers)
+
+
 def _make_starter(
     settings: Settings, launching: Launching, storage: Storage, mapping: Mapping | None
 ) -> Starter:
@@ -221,6 +232,10 @@ def _make_starter(
     )
 
 
+def _make_unpacker(spawner: Spawner, tier: Tier, mapping: Mapping | None) -> ZygoteUnpacker:
+    return ZygoteUnpacker(spawner, is_rootless=mapping is not None, is_plain=tier.name in PLAIN)
+
+
 def _make_launching(tier: Tier, spawner: Spawner, layers: FolderLayers, base: Path) -> Launching:
     if tier.name == PTRACE:
         proot = find("proot", process_environment().get("PATH", os.defpath))
@@ -228,11 +243,6 @@ def _make_launching(tier: Tier, spawner: Spawner, layers: FolderLayers, base: Pa
     if tier.name == LOOK_ONLY:
         return Refusing(spawner, layers, tier.reason)
     return Namespaced(spawner, layers, is_rootless=tier.name != ROOTFUL, base=base)
-
-
-def _make_unpacker(spawner: Spawner, tier: Tier, mapping: Mapping | None) -> ZygoteUnpacker:
-    is_plain = tier.name in PLAIN
-    return ZygoteUnpacker(spawner, is_rootless=mapping is not None, is_plain=is_plain)
 
 
 def _make_layers(folders: Folders, spawner: Spawner, mapping: Mapping | None) -> FolderLayers:

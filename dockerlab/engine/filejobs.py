@@ -21,28 +21,24 @@ from dockerlab.engine.containerpaths import (
     resolve_text,
     stat_shape,
 )
+from dockerlab.engine.jobprocess import answer, apart, sort_descriptors, writer
 from dockerlab.engine.packing import Packer
 from dockerlab.engine.unpacking import unpack_into
 from dockerlab.engine.upper import list_changes
 from dockerlab.image.layer.diff import write_layer
-from dockerlab.image.layer.fault import LayerFault
 from dockerlab.image.layer.removal import remove_at
 from dockerlab.kernel import syscalls
 from dockerlab.runtime import containerroot
 from dockerlab.runtime.copying import copy_tree
 from dockerlab.runtime.inside import open_path
-from dockerlab.runtime.protocol import StepFailure
-from dockerlab.runtime.zygote import describe, run_child
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
 __all__ = ["JOBS"]
 
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
-_MAX_MESSAGE_BYTES = 128 << 10
 
 
 def copy_up(args: dict[str, Any], fds: list[int]) -> None:
@@ -61,9 +57,9 @@ def copy_up(args: dict[str, Any], fds: list[int]) -> None:
         root_fd = containerroot.mount_privately(args["overlay"], args["mount_point"])
         for copy in args["copies"]:
             _copy_up(root_fd, copy["destination"], copy["target"])
-        _answer(control, {})
+        answer(control, {})
 
-    _apart(control, body)
+    apart(control, body)
 
 
 def _copy_up(root_fd: int, destination: str, target: str) -> None:
@@ -110,35 +106,35 @@ def read_archive(args: dict[str, Any], fds: list[int]) -> None:
     fds : list of int
         The socket, perhaps the stream, perhaps the pidfd.
     """
-    control, init_pidfd, data_fd = _sort(args, fds)
+    control, init_pidfd, data_fd = sort_descriptors(args, fds)
 
     def body() -> None:
         """Look, and pack."""
         containerroot.enter(args["root"], init_pidfd)
         folder_fd, entry = place_of(args["path"])
         status = look(folder_fd, entry, args["path"])
-        _answer(control, {"stat": stat_shape(status, args["path"])})
+        answer(control, {"stat": stat_shape(status, args["path"])})
         if data_fd >= 0:
             _pack(folder_fd, entry, status, args["path"], data_fd)
-            _answer(control, {})
+            answer(control, {})
 
-    _apart(control, body)
+    apart(control, body)
 
 
 def export_root(args: dict[str, Any], fds: list[int]) -> None:
     """Write all of a container's root as an archive, without what is mounted in it."""
-    control, init_pidfd, data_fd = _sort(args, fds)
+    control, init_pidfd, data_fd = sort_descriptors(args, fds)
 
     def body() -> None:
         """Pack."""
         containerroot.enter(args["root"], init_pidfd)
-        packer = Packer(_writer(data_fd), data_fd, stays_on_mount=True)
+        packer = Packer(writer(data_fd), data_fd, stays_on_mount=True)
         root_fd = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         packer.pack_folder(root_fd, "/", b"")
         packer.finish()
-        _answer(control, {})
+        answer(control, {})
 
-    _apart(control, body)
+    apart(control, body)
 
 
 def write_archive(args: dict[str, Any], fds: list[int]) -> None:
@@ -150,7 +146,7 @@ def write_archive(args: dict[str, Any], fds: list[int]) -> None:
         As of `read_archive`, and ``keeps_kinds``: no folder becomes a file or conversely;
         ``user``: whose everything becomes, '' keeps owners; ``userxattr``: in a user namespace.
     """
-    control, init_pidfd, data_fd = _sort(args, fds)
+    control, init_pidfd, data_fd = sort_descriptors(args, fds)
 
     def body() -> None:
         """Unpack."""
@@ -158,7 +154,7 @@ def write_archive(args: dict[str, Any], fds: list[int]) -> None:
         target = resolve_text(args["path"])
         folder_fd = open_target(target, args["path"])
         owner = owner_of(args["user"])
-        _answer(control, {})
+        answer(control, {})
         unpack_into(
             data_fd,
             target.strip("/").encode("utf-8", "surrogateescape"),
@@ -167,9 +163,9 @@ def write_archive(args: dict[str, Any], fds: list[int]) -> None:
             is_rootless=bool(args["userxattr"]),
         )
         os.close(folder_fd)
-        _answer(control, {})
+        answer(control, {})
 
-    _apart(control, body)
+    apart(control, body)
 
 
 def changes(args: dict[str, Any], fds: list[int]) -> None:
@@ -180,16 +176,16 @@ def changes(args: dict[str, Any], fds: list[int]) -> None:
     args : dict
         ``overlay``: the folders of its root.
     """
-    control, _, data_fd = _sort(args, fds)
+    control, _, data_fd = sort_descriptors(args, fds)
 
     def body() -> None:
         """Compare."""
-        write = _writer(data_fd)
+        write = writer(data_fd)
         for path, kind in list_changes(args["overlay"]):
             write(json.dumps([path, kind]).encode("utf-8", "surrogateescape") + b"\n")
-        _answer(control, {})
+        answer(control, {})
 
-    _apart(control, body)
+    apart(control, body)
 
 
 def pack_layer(args: dict[str, Any], fds: list[int]) -> None:
@@ -208,13 +204,13 @@ def pack_layer(args: dict[str, Any], fds: list[int]) -> None:
         upper_fd = os.open(args["overlay"]["upper"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         count = write_layer(
             upper_fd,
-            _writer(data_fd),
+            writer(data_fd),
             has_owner_notes=bool(args["has_owner_notes"]),
             latest_ns=args["latest_ns"],
         )
-        _answer(control, {"members": count})
+        answer(control, {"members": count})
 
-    _apart(control, body)
+    apart(control, body)
 
 
 JOBS = {
@@ -228,7 +224,7 @@ JOBS = {
 
 
 def _pack(folder_fd: int, entry: str, status: os.stat_result, path: str, data_fd: int) -> None:
-    packer = Packer(_writer(data_fd), data_fd)
+    packer = Packer(writer(data_fd), data_fd)
     name = str(stat_shape(status, path)["name"])
     archived = os.fsencode(name)
     if stat.S_ISDIR(status.st_mode):
@@ -238,66 +234,3 @@ def _pack(folder_fd: int, entry: str, status: os.stat_result, path: str, data_fd
     else:
         packer.pack_file(folder_fd, entry, archived)
     packer.finish()
-
-
-# ----------------------------------------------------------------------------------- the processes
-
-
-def _sort(args: dict[str, Any], fds: list[int]) -> tuple[int, int, int]:
-    """Return socket, pidfd and stream; -1 for what was not given."""
-    control, *others = fds
-    init_pidfd = others.pop() if args.get("runs") else -1
-    return control, init_pidfd, others[0] if others else -1
-
-
-def _apart(control: int, body: Callable[[], None]) -> None:
-    """Do it in a child of this process, and end behind it.
-
-    A process lets go of its descriptors before it lets go of its mounts. So this one keeps the
-    socket until the other has ended: whoever reads its end may mount the same folders again.
-    """
-    pid = os.fork()
-    if pid == 0:
-        run_child(lambda: _guarded(control, body))
-    os.waitpid(pid, 0)
-
-
-def _guarded(control: int, body: Callable[[], None]) -> None:
-    try:
-        body()
-    except Refusal as refusal:
-        _answer(control, {"error": str(refusal), "kind": refusal.kind})
-    except LayerFault as fault:
-        kind = "" if fault.kind in ("io", "space") else "invalid"
-        _answer(control, {"error": fault.message, "kind": kind})
-    except StepFailure as failure:
-        _answer(control, {"error": failure.message, "kind": ""})
-    except BrokenPipeError:
-        return  # Nobody wants the rest.
-    except OSError as error:
-        if error.errno == errno.EROFS:
-            _answer(control, {"error": "the file system is read-only", "kind": "forbidden"})
-            return
-        about = os.fsdecode(error.filename) if error.filename else ""
-        reason = error.strerror or str(error)
-        _answer(control, {"error": f'"{about}": {reason}' if about else reason, "kind": ""})
-    except Exception as error:
-        _answer(control, {"error": describe(error).strip(), "kind": ""})
-        raise
-
-
-def _answer(control: int, message: dict[str, Any]) -> None:
-    data = json.dumps(message).encode("utf-8", "surrogatepass")
-    try:
-        os.write(control, data[:_MAX_MESSAGE_BYTES])
-    except BrokenPipeError:
-        return
-
-
-def _writer(fd: int) -> Callable[[bytes], None]:
-    def write(data: bytes) -> None:
-        """Write all of it."""
-        while data:
-            data = data[os.write(fd, data) :]
-
-    return write

@@ -103,6 +103,11 @@ class Folders:
         """One folder a volume, its data in ``_data``."""
         return self.root / "volumes"
 
+    @property
+    def builds(self) -> Path:
+        """One folder a build that goes on."""
+        return self.root / "builds"
+
     def make(self) -> None:
         """Create them, closed to others: setuid programs of images lie there (CVE-2021-41091).
 
@@ -114,7 +119,13 @@ class Folders:
         for folder in (self.root, self.runtime):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         refuse_foreign(self.runtime)
-        for folder in (self.content, self.layers, self.containers, self.volumes):
+        for folder in (
+            self.content,
+            self.layers,
+            self.containers,
+            self.volumes,
+            self.builds,
+        ):
             folder.mkdir(mode=0o700, exist_ok=True)
         _make_base(self.base)
 

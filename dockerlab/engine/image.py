@@ -29,7 +29,8 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
 
     `tags` are familiar references (``hello-world:latest``), `digests` likewise
     (``hello-world@sha256:…``); both may be empty (a dangling image). `size_bytes` is the sum of its
-    unpacked layers. `labels` are those of its config plus ours (``dockerlab.source``).
+    unpacked layers. `parent` is the id of the image that a build made it of, '' where none did.
+    `labels` are those of its config plus ours (``dockerlab.source``).
     """
 
     id: Digest
@@ -40,6 +41,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     config: ImageConfig
     manifest: Digest
     labels: dict[str, str] = {}
+    parent: str = ""
     pulled_at: datetime | None = None
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from dockerlab.engine.ancestry import Ancestry
 from dockerlab.engine.container import Container
 from dockerlab.engine.database import Database, ImageRow, NameRow
 from dockerlab.engine.events import Events
@@ -65,6 +66,7 @@ class Images:
         self._images: dict[Digest, Image] = {}
         self._rows: dict[Digest, ImageRow] = {}
         self._names: dict[str, Digest] = {}
+        self.ancestry = Ancestry(database)
         # Held while the set of images, and with it the set of needed layers, changes.
         self.lock = asyncio.Lock()
 
@@ -77,6 +79,7 @@ class Images:
                 continue
             self._rows[row.id] = row
         self._names = {n.reference: n.image_id for n in names if n.image_id in self._rows}
+        self.ancestry.load(self._rows)
         for image_id in self._rows:
             self._refresh(image_id)
 
@@ -85,9 +88,11 @@ class Images:
     def list(
         self, *, include_intermediate: bool, filters: Mapping[str, Sequence[str]]
     ) -> builtins.list[Image]:
-        """Newest first. There are no intermediate images, so that flag changes nothing."""
-        del include_intermediate
+        """Newest first. What a build has made on the way, without a name, is intermediate."""
         images = sorted(self._images.values(), key=lambda image: image.created_at, reverse=True)
+        if not include_intermediate:
+            parents = self.ancestry.parents
+            images = [image for image in images if image.tags or image.id not in parents]
         return select_images(images, filters, resolve=self.get)
 
     def get(self, name: str) -> Image:
@@ -153,9 +158,19 @@ class Images:
                     comment=line.comment or "",
                 )
             )
-        if shown:
-            shown[-1] = msgspec.structs.replace(shown[-1], id=image.id, tags=image.tags)
+        # A build makes an image of every line; of the others only the newest is one.
+        for number, made in enumerate(self._line_of(image)[: len(shown)]):
+            shown[-1 - number] = msgspec.structs.replace(
+                shown[-1 - number], id=made.id, tags=made.tags
+            )
         return shown[::-1]
+
+    def _line_of(self, image: Image) -> builtins.list[Image]:
+        """Return an image, that which it was made of, and so on."""
+        line = [image]
+        while (above := self._images.get(Digest(line[-1].parent))) is not None:
+            line.append(above)
+        return line
 
     # Changing
 
@@ -190,6 +205,16 @@ class Images:
             for image_id in {before, image.id}:
                 self._refresh(image_id)
 
+    def note_step(self, image: Image, parent_id: str, key: str) -> None:
+        """Note of which image, and by what, a build has made another."""
+        self.ancestry.add(image.id, parent_id, key)
+        self._refresh(image.id)
+
+    def find_step(self, parent_id: str, key: str) -> Image | None:
+        """Return the newest image that the same step made of the same image."""
+        found = [self._images[image_id] for image_id in self.ancestry.find(parent_id, key)]
+        return max(found, key=lambda image: image.created_at, default=None)
+
     async def tag(self, name: str, repository: str, tag: str) -> None:
         """Give the image one more reference, taking it from another image if need be."""
         image = self.get(name)
@@ -207,19 +232,22 @@ class Images:
         Conflict
             A container uses it, or an id has names in several repositories; Docker's sentences.
         """
-        del prune  # Parents without a tag, which only the classic builder leaves: there are none.
         async with self.lock:
             image = self.get(name)
             reference = self._reference_in_use(name)
             names = [full for full, image_id in self._names.items() if image_id == image.id]
             users = [c for c in self._containers() if c.image_id == image.id]
-            check_removal(name, image, names, reference, users, force=force)
+            has_children = image.id in self.ancestry.parents
+            check_removal(
+                name, image, names, reference, users, force=force, has_children=has_children
+            )
             dropped = names_to_drop(names, reference)
             keeps_names = len(dropped) < len(names)
             is_running = any(c.state.is_running for c in users)
             done = self._untag(image, dropped)
-            if not keeps_names and not is_running:
+            if not keeps_names and not is_running and not has_children:
                 done += await self._delete(image)
+                done += await self._delete_parents(image) if prune else []
             return done
 
     async def prune(self, filters: Mapping[str, Sequence[str]]) -> ImagePrune:
@@ -242,6 +270,19 @@ class Images:
         kept = {diff_id for row in self._rows.values() for diff_id, _ in row.layers}
         freed = {key: [each for each in gone[key] if each[0] not in kept] for key in gone}
         return ImagePrune(removals=tuple(removals), freed_bytes=layers_bytes(freed))
+
+    async def _delete_parents(self, image: Image) -> builtins.list[ImageRemoval]:
+        """Delete the steps of a build that nothing needs behind the image that was made of them."""
+        done: builtins.list[ImageRemoval] = []
+        used = {container.image_id for container in self._containers()}
+        while image.parent and (above := self._images.get(Digest(image.parent))) is not None:
+            if above.tags or above.digests or above.id in self.ancestry.parents or above.id in used:
+                break
+            if not self.ancestry.is_made(above.id):
+                break  # It was pulled, and only lost its names.
+            done += await self._delete(above)
+            image = above
+        return done
 
     async def collect(self, candidates: Iterable[Digest]) -> builtins.list[Digest]:
         """Delete those layers that no image and no container needs; return them."""
@@ -282,6 +323,7 @@ class Images:
         row = self._rows[image.id]
         # The record goes first: after a crash in between, the start deletes what nothing names.
         self._database.delete_image(image.id)
+        self.ancestry.forget(image.id)
         del self._rows[image.id], self._images[image.id]
         for digest in row.blobs - self.named_blobs():
             await asyncio.to_thread(self._content.delete, digest)
@@ -344,5 +386,6 @@ class Images:
             config=config,
             manifest=row.manifest,
             labels=labels,
+            parent=self.ancestry.parent(image_id),
             pulled_at=parse_time(row.pulled_at),
         )

@@ -17,7 +17,7 @@ import sys
 if __name__ == "__main__":
     sys.path.extend(sys.argv[3:])
 
-from dockerlab.engine import filejobs
+from dockerlab.engine import buildjobs, filejobs
 from dockerlab.image.layer.measuring import apparent_size
 from dockerlab.image.layer.merging import merge_layers
 from dockerlab.image.layer.removal import remove_at
@@ -107,6 +107,7 @@ JOBS: dict[str, zygote.Job] = {
     "merge": merge,
     "survey_layers": survey_layers,
     **filejobs.JOBS,
+    **buildjobs.JOBS,
 }
 
 if __name__ == "__main__":

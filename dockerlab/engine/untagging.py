@@ -11,7 +11,7 @@ from dockerlab.oci.reference import parse_reference
 __all__ = ["chain_ids", "check_removal", "names_to_drop"]
 
 
-def check_removal(
+def check_removal(  # noqa: PLR0913 - what Docker looks at
     name: str,
     image: Image,
     names: Sequence[str],
@@ -19,6 +19,7 @@ def check_removal(
     users: Sequence[Container],
     *,
     force: bool,
+    has_children: bool = False,
 ) -> None:
     """Raise Conflict when the image may not be removed under this name.
 
@@ -32,6 +33,8 @@ def check_removal(
         The one of `names` that was asked for; None when an id was.
     users : sequence of Container
         The containers made from the image.
+    has_children : bool
+        Builds have made other images of it.
     """
     running = [c for c in users if c.state.is_running]
     image_id = short(image.id)
@@ -43,6 +46,11 @@ def check_removal(
                 f"container {users[0].id[:12]} is using its referenced image {image_id}"
             )
         return
+    if has_children:
+        raise Conflict(
+            f"conflict: unable to delete {image_id} (cannot be forced) - "
+            "image has dependent child images"
+        )
     if running:
         raise Conflict(
             f"conflict: unable to delete {image_id} (cannot be forced) - "

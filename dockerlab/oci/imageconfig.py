@@ -40,6 +40,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
     stop_signal: str | None = None
     healthcheck: ImageHealthCheck | None = None
     shell: tuple[str, ...] | None = None
+    on_build: tuple[str, ...] | None = None
 
 
 class RootFS(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dockerlab.oci.runtimespec import Mount
     from dockerlab.runtime.rootfs import Overlay
 
-__all__ = ["enter", "mount_privately"]
+__all__ = ["enter", "enter_folder", "mount_privately"]
 
 # What it takes to read and write files of any owner, and nothing else.
 _CAPABILITIES = [
@@ -63,6 +63,21 @@ def enter(root: dict[str, Any], init_pidfd: int) -> None:
             syscalls.mount_setattr(root_fd, constants.MOUNT_ATTR_RDONLY, 0, 0, recursive=False)
         rootfs.pivot(root_fd)
         os.close(root_fd)
+    _give_up_privileges()
+
+
+def enter_folder(folder: str) -> None:
+    """Make a folder that nothing is mounted in the root of this process, about to end."""
+    folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    block_imports()
+    os.fchdir(folder_fd)
+    os.chroot(".")
+    os.close(folder_fd)
+    _give_up_privileges()
+
+
+def _give_up_privileges() -> None:
+    """Keep the privileges over files only."""
     os.umask(0)
     privileges.prctl(privileges.PR_SET_NO_NEW_PRIVS, 1)
     capabilities.limit_bounding(_CAPABILITIES)

@@ -50,13 +50,14 @@ SURROUNDINGS_ROOMS = {"config", "cli"}
 LIGHT = {"array", "ctypes", "errno", "fcntl", "gc", "json", "os", "select", "signal", "socket"}
 LIGHT |= {"resource", "stat", "struct", "sys", "termios", "time"}
 LIGHT |= {"__future__", "collections"}  # a directive; and what `socket` loads anyway
-WORKER = {"hashlib", "zlib", "isal", "zstandard"}
+WORKER = {"_bz2", "_lzma", "hashlib", "zlib", "isal", "zstandard"}
 KERNEL = {"__future__", "array", "ctypes", "errno", "os", "signal", "socket", "struct", "sys"}
 
 # The records that routes and shapes share with the engine; its keepers come through Protocols.
 RECORDS = {
     "archive",
     "attachment",
+    "build",
     "changes",
     "container",
     "event",

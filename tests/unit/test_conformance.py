@@ -9,6 +9,7 @@ import pytest
 
 from dockerlab.daemon.routes import (
     archive,
+    builds,
     commits,
     containers,
     dockerlab,
@@ -41,6 +42,7 @@ TABLES = (
     networks,
     volumes,
     archive,
+    builds,
     registries,
     dockerlab,
     resources,

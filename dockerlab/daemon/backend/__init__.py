@@ -15,6 +15,8 @@ from dockerlab.daemon.backend.containers import (
 from dockerlab.daemon.backend.engine import Engine, Events, System
 from dockerlab.daemon.backend.filters import Filters
 from dockerlab.daemon.backend.images import (
+    Build,
+    Builds,
     Commits,
     Images,
     Layers,
@@ -27,6 +29,8 @@ from dockerlab.daemon.backend.volumes import Volumes
 
 __all__ = [
     "Archives",
+    "Build",
+    "Builds",
     "Commits",
     "Containers",
     "Engine",

@@ -7,6 +7,7 @@ from typing import Protocol
 from dockerlab.daemon.backend.containers import Archives, Containers, Execs, Resources
 from dockerlab.daemon.backend.filters import Filters
 from dockerlab.daemon.backend.images import (
+    Builds,
     Commits,
     Images,
     Layers,
@@ -47,6 +48,11 @@ class Engine(Protocol):
     @property
     def containers(self) -> Containers:
         """The keeper of containers."""
+        ...
+
+    @property
+    def builds(self) -> Builds:
+        """The keeper of builds."""
         ...
 
     @property

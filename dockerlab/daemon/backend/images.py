@@ -2,9 +2,12 @@
 
 import builtins
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from dockerlab.daemon.backend.containers import Upload
 from dockerlab.daemon.backend.filters import Filters
+from dockerlab.engine.build import BuildRequest, Tell
 from dockerlab.engine.image import (
     CommitRequest,
     Image,
@@ -19,7 +22,17 @@ from dockerlab.engine.registry import Credential, RateLimit, SearchResult
 from dockerlab.oci.digest import Digest
 from dockerlab.phases import Phase
 
-__all__ = ["Commits", "Images", "Layers", "Pulls", "Pushes", "Registries", "Transfers"]
+__all__ = [
+    "Build",
+    "Builds",
+    "Commits",
+    "Images",
+    "Layers",
+    "Pulls",
+    "Pushes",
+    "Registries",
+    "Transfers",
+]
 
 
 class Images(Protocol):
@@ -163,4 +176,24 @@ class Pushes(Protocol):
         self, term: str, *, limit: int, credential: Credential | None = None
     ) -> list[SearchResult]:
         """Return what a registry has; the term may begin with its name, else it is Docker Hub."""
+        ...
+
+
+class Build(Protocol):
+    """A build whose context is being taken."""
+
+    def upload(self) -> AbstractAsyncContextManager[Upload]:
+        """Take the context, an archive, while the block lasts."""
+        ...
+
+    async def run(self, tell: Tell) -> Image:
+        """Build; `tell` is awaited for every text and every line of a pull."""
+        ...
+
+
+class Builds(Protocol):
+    """The keeper of builds."""
+
+    def open(self, request: BuildRequest) -> AbstractAsyncContextManager[Build]:
+        """Give a build its place while the block lasts. Raise InvalidArgument for its tags."""
         ...

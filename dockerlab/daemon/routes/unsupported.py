@@ -42,7 +42,7 @@ class UnsupportedHandler(ApiHandler):
 # These stand before the routes with a name in the same place, so that "search" is no image.
 ROUTES = (
     (rf"/containers/[^/]+/(?P<what>{_CONTAINER_VERBS})", UnsupportedHandler),
-    (r"/(?P<what>build|session|grpc)", UnsupportedHandler),
+    (r"/(?P<what>session|grpc)", UnsupportedHandler),
     (r"/(?P<what>build/prune|build/cancel)", UnsupportedHandler),
     (rf"/(?P<what>{_TREES})(?:/.*)?", UnsupportedHandler),
 )

@@ -24,7 +24,7 @@ def summary(image: Image, *, container_count: int, shared_bytes: int = -1) -> Js
     """
     return {
         "Id": image.id,
-        "ParentId": "",
+        "ParentId": image.parent,
         "RepoTags": list(image.tags),
         "RepoDigests": list(image.digests),
         "Created": unix_seconds(image.created_at),
@@ -42,7 +42,7 @@ def inspection(image: Image) -> Json:
         "Id": image.id,
         "RepoTags": list(image.tags),
         "RepoDigests": list(image.digests),
-        "Parent": "",
+        "Parent": image.parent,
         "Comment": (config.history[-1].comment or "") if config.history else "",
         "Created": rfc3339(image.created_at),
         "DockerVersion": config.docker_version or "",

@@ -14,6 +14,7 @@ from dockerlab.errors import InvalidArgument
 __all__ = [
     "credential",
     "credential_from_header",
+    "decode_header",
     "login_answer",
     "search_filter",
     "server_address",
@@ -35,18 +36,28 @@ def credential_from_header(text: str) -> Credential | None:
     --------
     Engine API, "Authentication"; RFC 4648, 5.
     """
+    return credential(decode_header("X-Registry-Auth", text)) or None if text else None
+
+
+def decode_header(name: str, text: str) -> dict[str, Any]:
+    """Return the JSON object in a header, an empty one when it says nothing.
+
+    Raises
+    ------
+    InvalidArgument
+        It is not base64 of a JSON object. What it is, is not repeated: it may be a secret.
+    """
     if not text:
-        return None
+        return {}
     try:
         # Clients differ in the alphabet and in whether they pad.
         padded = text.translate(_TO_URL_ALPHABET).rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
         data = base64.b64decode(padded, altchars=b"-_", validate=True)
-        members = msgspec.json.decode(data, type=dict[str, Any] | None) or {}
+        return msgspec.json.decode(data, type=dict[str, Any] | None) or {}
     except (binascii.Error, msgspec.MsgspecError, ValueError, RecursionError):
         raise InvalidArgument(
-            "invalid X-Registry-Auth header: expected base64url of a JSON object"
+            f"invalid {name} header: expected base64url of a JSON object"
         ) from None
-    return credential(members) or None
 
 
 def credential(members: dict[str, Any]) -> Credential:

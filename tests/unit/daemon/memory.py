@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from dockerlab import errors
-from dockerlab.daemon.backend import Commits, Filters, Pushes, Transfers, WaitCondition
+from dockerlab.daemon.backend import Builds, Commits, Filters, Pushes, Transfers, WaitCondition
 from dockerlab.daemon.jsonstream import frame
 from dockerlab.engine.attachment import AttachRequest
 from dockerlab.engine.container import (
@@ -564,6 +564,7 @@ class MemorySystem:
 class MemoryEngine:
     """All keepers; `has_work` is what a test says. What needs real files is not here."""
 
+    builds: Builds
     commits: Commits
     pushes: Pushes
     transfers: Transfers

@@ -86,7 +86,9 @@ def test_a_file_of_the_first_version_gets_its_tables_of_volumes_and_networks(pat
     first.save_container(container)
     first.close()
     with sqlite3.connect(path) as raw:
-        raw.executescript("DROP TABLE volumes; DROP TABLE networks; PRAGMA user_version=1;")
+        raw.executescript(
+            "DROP TABLE volumes; DROP TABLE networks; DROP TABLE steps; PRAGMA user_version=1;"
+        )
     raw.close()
     database = Database(path)
     assert database.containers() == [container]

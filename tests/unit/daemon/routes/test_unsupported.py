@@ -7,7 +7,6 @@ from tests.unit.daemon.conftest import Daemon
     ("method", "path", "what"),
     [
         ("POST", "/v1.45/containers/c/checkpoints", "checkpoints"),
-        ("POST", "/build", "build"),
         ("GET", "/services", "services"),
         ("DELETE", "/plugins/x", "plugins"),
     ],
