@@ -22,7 +22,7 @@ def parse_extra_hosts(entries: Iterable[str]) -> tuple[str, ...]:
     InvalidArgument
         Not of that form.
     Unsupported
-        ``host-gateway``: there is no bridge whose address it could be.
+        ``host-gateway``: which network it would be of is not known yet.
     """
     for entry in entries:
         name, _, address = entry.partition(":")
@@ -30,9 +30,8 @@ def parse_extra_hosts(entries: Iterable[str]) -> tuple[str, ...]:
             raise InvalidArgument(f'bad format for add-host: "{entry}"')
         if address == _GATEWAY:
             raise Unsupported(
-                "--add-host NAME:host-gateway needs a bridge between container and host, and this"
-                " engine has none yet",
-                "give an address of the host, with --network host",
+                "--add-host NAME:host-gateway is not supported by this version of dockerlab",
+                "give the gateway's address, as docker network inspect shows it",
             )
         if not _is_address(address.strip("[]")):
             raise InvalidArgument(f'invalid IP address in add-host: "{address}"')
