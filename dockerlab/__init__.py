@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         history,
         images,
         inspect,
+        layers,
         logs,
         pause,
         pull,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
         volumes,
         wait,
     )
-    from dockerlab.imagelayers import layers
 
 __all__ = [
     "__version__",
@@ -114,8 +114,6 @@ def unload_ipython_extension(shell: "InteractiveShell") -> None:
 
 
 def __getattr__(name: str) -> object:
-    if name == "layers":
-        return getattr(_late("dockerlab.imagelayers"), name)
     if name in __all__:
         return getattr(_late("dockerlab.api"), name)
     raise AttributeError(f"module 'dockerlab' has no attribute {name!r}")

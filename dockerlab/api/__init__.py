@@ -27,6 +27,7 @@ from dockerlab.api.lives import (
     update,
     wait,
 )
+from dockerlab.api.looking import layers
 from dockerlab.api.output import LogOptions, follow_logs, logs
 from dockerlab.api.runs import RunInterrupted, Watch, perform, run
 from dockerlab.api.store import history, images, pull, rmi
@@ -50,6 +51,7 @@ __all__ = [
     "history",
     "images",
     "inspect",
+    "layers",
     "logs",
     "pause",
     "perform",

@@ -24,6 +24,7 @@ def test_the_public_names_are_these() -> None:
         "history",
         "images",
         "inspect",
+        "layers",
         "load_ipython_extension",
         "logs",
         "pause",

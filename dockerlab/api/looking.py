@@ -1,11 +1,10 @@
-"""Looking into images from Python: `dockerlab.layers`. Beside `api`, and as its verbs are."""
+"""Looking into images: what each layer does to the files below it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from dockerlab.client.session import Session, connect, fetch_json
+from dockerlab.api.opening import Engine, opened
+from dockerlab.client.session import Session, fetch_json
 from dockerlab.errors import ImageNotFound, NotFound, Unsupported
 
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["fetch_layers", "layers"]
 
 
-def layers(image: str, *, engine: str | Session = "") -> "Table":
+def layers(image: str, *, engine: Engine = "") -> "Table":
     """Return what each layer of an image does as a DataFrame, one row a layer, lowest first.
 
     Parameters
@@ -37,9 +36,9 @@ def layers(image: str, *, engine: str | Session = "") -> "Table":
     Unsupported
         The engine is not ours.
     """
-    with _opened(engine) as session:
+    with opened(engine) as session:
         report = fetch_layers(session, image)
-    from dockerlab.report.layers import layer_table  # noqa: PLC0415 - pandas is slow to load
+    from dockerlab.report.layers import layer_table
 
     return layer_table(report)
 
@@ -55,15 +54,3 @@ def fetch_layers(session: Session, image: str) -> dict[str, Any]:
             "only dockerlab's own engine looks into layers", 'choose it with engine="dockerlab"'
         ) from exc
     return dict(answer)
-
-
-@contextmanager
-def _opened(engine: str | Session) -> Iterator[Session]:
-    if isinstance(engine, Session):
-        yield engine
-        return
-    session = connect(engine)
-    try:
-        yield session
-    finally:
-        session.close()
