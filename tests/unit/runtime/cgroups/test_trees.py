@@ -162,7 +162,7 @@ def test_usage_is_read_from_what_there_is(tree: CgroupTree, path: str) -> None:
         while not usage.cpu.total_ns:
             usage = read_usage(tree, path, process.pid, has_network=True)
         assert members(tree, path, process.pid) == [process.pid]
-    assert usage.memory.usage_bytes > 1 << 20
+    assert usage.memory.usage_bytes > 1 << 16  # of a process that has just begun
     assert usage.pids == (1, 0)
     assert usage.host.processors == os.cpu_count()
 
