@@ -12,12 +12,19 @@ from tornado.http1connection import HTTP1Connection
 
 from dockerlab.daemon.handler import ApiHandler
 
-__all__ = ["UploadHandler"]
+__all__ = ["UploadHandler", "lift_body_limit"]
 
 T = TypeVar("T")
 
 # Larger than any body: the limit of the server is for those that are kept in memory.
 _NO_LIMIT = 1 << 62
+
+
+def lift_body_limit(handler: ApiHandler) -> None:
+    """Let a body be of any size, from `prepare`: it is handed on piece by piece."""
+    connection = handler.request.connection
+    if isinstance(connection, HTTP1Connection):
+        connection.set_max_body_size(_NO_LIMIT)
 
 
 class UploadHandler(ApiHandler):
@@ -35,9 +42,7 @@ class UploadHandler(ApiHandler):
             Begins what reads the body, from a descriptor that it closes; it is cancelled when the
             client goes away in the middle.
         """
-        connection = self.request.connection
-        if isinstance(connection, HTTP1Connection):
-            connection.set_max_body_size(_NO_LIMIT)
+        lift_body_limit(self)
         self._stream, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._stream.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         reader = asyncio.ensure_future(read(theirs.detach()))

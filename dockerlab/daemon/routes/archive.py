@@ -6,17 +6,16 @@ Archives stream: no more of them is in memory than a chunk.
 import asyncio
 import base64
 import logging
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import msgspec
-from tornado.http1connection import HTTP1Connection
 from tornado.web import stream_request_body
 
 from dockerlab.daemon.backend import Upload
+from dockerlab.daemon.downloads import send_archive
 from dockerlab.daemon.handler import ApiHandler
-from dockerlab.daemon.jsonstream import Stream
 from dockerlab.daemon.shapes.pathstat import path_stat
+from dockerlab.daemon.uploads import lift_body_limit
 from dockerlab.errors import InvalidArgument
 
 __all__ = ["ROUTES"]
@@ -25,9 +24,6 @@ _log = logging.getLogger("dockerlab.daemon")
 
 _NAME = r"(?P<name>[^/]+)"
 _STAT_HEADER = "X-Docker-Container-Path-Stat"
-_TAR = "application/x-tar"
-# Larger than any body: the limit of the server is for those that are kept in memory.
-_NO_LIMIT = 1 << 62
 
 
 @stream_request_body
@@ -44,9 +40,7 @@ class Archive(ApiHandler):
         self._stack = AsyncExitStack()
         if self.request.method != "PUT":
             return
-        connection = self.request.connection
-        if isinstance(connection, HTTP1Connection):
-            connection.set_max_body_size(_NO_LIMIT)
+        lift_body_limit(self)
         query = self.query
         opened = self.engine.archives.upload(
             self.path_kwargs["name"],
@@ -84,7 +78,7 @@ class Archive(ApiHandler):
         """Write an archive of a path."""
         async with self.engine.archives.download(name, self._path()) as (facts, pieces):
             self.set_header(_STAT_HEADER, _encoded(path_stat(facts)))
-            await _send(self, pieces)
+            await send_archive(self, pieces)
 
     def on_connection_close(self) -> None:
         """Have the child end that unpacks for a client that is gone."""
@@ -115,20 +109,7 @@ class Export(ApiHandler):
     async def get(self, name: str) -> None:
         """Write an archive of the whole root."""
         async with self.engine.archives.export(name) as pieces:
-            await _send(self, pieces)
-
-
-async def _send(handler: ApiHandler, pieces: AsyncIterator[bytes]) -> None:
-    handler.set_header("Content-Type", _TAR)
-
-    async def copy() -> None:
-        """Write the pieces as they come."""
-        stream = Stream(handler)
-        await stream.begin()
-        async for piece in pieces:
-            await stream.write(piece)
-
-    await handler.while_connected(copy())
+            await send_archive(self, pieces)
 
 
 def _look_at(closed: "asyncio.Future[None]") -> None:

@@ -5,7 +5,6 @@ import logging
 from contextlib import AsyncExitStack
 from typing import Any
 
-from tornado.http1connection import HTTP1Connection
 from tornado.web import stream_request_body
 
 from dockerlab.daemon.backend import Build, Upload
@@ -13,15 +12,13 @@ from dockerlab.daemon.handler import ApiHandler, message_of
 from dockerlab.daemon.jsonstream import Stream
 from dockerlab.daemon.shapes import image as shape
 from dockerlab.daemon.shapes.build import build_request
+from dockerlab.daemon.uploads import lift_body_limit
 from dockerlab.engine.image import PullProgress
 from dockerlab.errors import CommandFailed, DockerlabError
 
 __all__ = ["ROUTES"]
 
 _log = logging.getLogger("dockerlab.daemon")
-
-# Larger than any body: the limit of the server is for those that are kept in memory.
-_NO_LIMIT = 1 << 62
 
 
 @stream_request_body
@@ -38,9 +35,7 @@ class BuildImage(ApiHandler):
         super().prepare()
         self._stack = AsyncExitStack()
         self._receiving = AsyncExitStack()
-        connection = self.request.connection
-        if isinstance(connection, HTTP1Connection):
-            connection.set_max_body_size(_NO_LIMIT)
+        lift_body_limit(self)
         try:
             header = self.request.headers.get("X-Registry-Config", "")
             request = build_request(self.query, header)

@@ -1,13 +1,13 @@
 """Routes by which images come and go: pull, import, load, save, push; and search."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 from tornado.web import stream_request_body
 
+from dockerlab.daemon.downloads import send_archive
 from dockerlab.daemon.handler import ApiHandler
-from dockerlab.daemon.jsonstream import Stream
 from dockerlab.daemon.progress import Pending, stream_progress
 from dockerlab.daemon.shapes.registry import credential_from_header, search_filter
 from dockerlab.daemon.uploads import UploadHandler
@@ -18,7 +18,6 @@ from dockerlab.oci.reference import names_one
 __all__ = ["ROUTES"]
 
 _NAME = r"(?P<name>.+)"
-_TAR = "application/x-tar"
 _FROM_BODY = "-"
 # Docker's.
 _SEARCH_LIMIT, _MAX_SEARCH_LIMIT = 25, 100
@@ -138,7 +137,7 @@ class ImagesGet(ApiHandler):
     async def get(self) -> None:
         """Write an archive of images."""
         names = [name for text in self.query.texts("names") for name in text.split(",")]
-        await _send(self, self.engine.transfers.save(names))
+        await send_archive(self, self.engine.transfers.save(names))
 
 
 class ImageGet(ApiHandler):
@@ -146,20 +145,7 @@ class ImageGet(ApiHandler):
 
     async def get(self, name: str) -> None:
         """Write an archive of one image."""
-        await _send(self, self.engine.transfers.save([name]))
-
-
-async def _send(handler: ApiHandler, pieces: AsyncIterator[bytes]) -> None:
-    handler.set_header("Content-Type", _TAR)
-
-    async def copy() -> None:
-        """Write the pieces as they come."""
-        stream = Stream(handler)
-        await stream.begin()
-        async for piece in pieces:
-            await stream.write(piece)
-
-    await handler.while_connected(copy())
+        await send_archive(self, self.engine.transfers.save([name]))
 
 
 def _with_tag(name: str, tag: str) -> str:
