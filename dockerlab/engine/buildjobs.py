@@ -16,25 +16,20 @@ from dockerlab.engine.buildsources import decompressor, find, hash_source, is_ar
 from dockerlab.engine.containerpaths import Refusal, owner_of, resolve_text
 from dockerlab.engine.jobprocess import answer, apart, writer
 from dockerlab.engine.packing import Packer
-from dockerlab.image.layer.apply import Applier, clean_path
+from dockerlab.engine.placing import Below, apply
 from dockerlab.image.layer.compression import open_reader
 from dockerlab.image.layer.fault import LayerFault, Limits
-from dockerlab.image.layer.owners import Owners, RecordingOwners
 from dockerlab.image.layer.source import Source
 from dockerlab.image.layer.tar import (
     BLOCK_DEVICE,
     CHARACTER_DEVICE,
     DIRECTORY,
-    HARD_LINK,
     SYMLINK,
-    TarReader,
 )
-from dockerlab.image.layer.whiteout import TRUSTED, USER, Overlay
 from dockerlab.runtime import containerroot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
     from dockerlab.image.layer.tar import Entry
@@ -312,17 +307,14 @@ def _give(path: str, owner: tuple[int, int]) -> None:
 
 def _apply(reader: _Placed, source: Source, limits: Limits, *, is_rootless: bool) -> None:
     root_fd = os.open("/", _FOLDER)
-    owners = RecordingOwners() if is_rootless else Owners()
-    overlay = Overlay(USER if is_rootless else TRUSTED)
     try:
-        Applier(root_fd, limits, overlay, owners, has_whiteouts=False).apply(reader)
-        source.drain()
+        apply(root_fd, reader, source, limits, is_rootless=is_rootless)
     finally:
         os.close(root_fd)
 
 
-class _Placed(TarReader):
-    """An archive whose names are all below a folder.
+class _Placed(Below):
+    """What a step puts below a folder.
 
     Attributes
     ----------
@@ -334,33 +326,19 @@ class _Placed(TarReader):
         Without it device nodes are left out.
     """
 
-    def __init__(
-        self, source: Source, limits: Limits, target: bytes, owner: tuple[int, int] | None
-    ) -> None:
-        super().__init__(source, limits)
-        self._target = target
-        self._owner = owner
-        self.lone_name = b""
-        self.mode: int | None = None
-        self.has_devices = True
+    lone_name = b""
+    mode: int | None = None
+    has_devices = True
 
-    def __iter__(self) -> Iterator[Entry]:
-        for entry in super().__iter__():
-            path = clean_path(entry.path)
-            if not path:
-                continue  # The folder itself, which is there.
-            if self.lone_name and entry.kind == DIRECTORY:
-                raise LayerFault("tar", "a folder stands where a file was expected")
-            if not self.has_devices and entry.kind in (CHARACTER_DEVICE, BLOCK_DEVICE):
-                continue
-            entry.path = self._below(self.lone_name or path)
-            if entry.kind == HARD_LINK:
-                entry.link = self._below(clean_path(entry.link))
-            if self._owner is not None:
-                entry.uid, entry.gid = self._owner
-            if self.mode is not None and entry.kind != SYMLINK:
-                entry.mode = self.mode
-            yield entry
+    def admit(self, entry: Entry, path: bytes) -> bytes:
+        """Return the lone name where there is one, and nothing for a device that is left out."""
+        if self.lone_name and entry.kind == DIRECTORY:
+            raise LayerFault("tar", "a folder stands where a file was expected")
+        if not self.has_devices and entry.kind in (CHARACTER_DEVICE, BLOCK_DEVICE):
+            return b""
+        return self.lone_name or path
 
-    def _below(self, path: bytes) -> bytes:
-        return self._target + b"/" + path if self._target else path
+    def settle(self, entry: Entry) -> None:
+        """Give it the mode that the step asks for."""
+        if self.mode is not None and entry.kind != SYMLINK:
+            entry.mode = self.mode

@@ -11,17 +11,15 @@ from __future__ import annotations
 import os
 import stat
 
-from dockerlab.image.layer.apply import Applier, clean_path
+from dockerlab.engine.placing import Below, apply
 from dockerlab.image.layer.compression import Reader, open_reader
 from dockerlab.image.layer.fault import LayerFault, Limits, shown
-from dockerlab.image.layer.owners import Owners, RecordingOwners
 from dockerlab.image.layer.source import Source
-from dockerlab.image.layer.tar import DIRECTORY, HARD_LINK, Entry, TarReader
-from dockerlab.image.layer.whiteout import TRUSTED, USER, Overlay
+from dockerlab.image.layer.tar import DIRECTORY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from dockerlab.image.layer.tar import Entry
 
 __all__ = ["unpack_into"]
 
@@ -54,16 +52,12 @@ def unpack_into(
     """
     limits = Limits(total_bytes=_MAX_ARCHIVE_BYTES)
     source = Source(_known(open_reader(data_fd)), limits.total_bytes)
-    reader = _Below(source, limits, target, owner)
     root_fd = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    overlay = Overlay(USER if is_rootless else TRUSTED)
-    owners = RecordingOwners() if is_rootless else Owners()
-    applier = Applier(root_fd, limits, overlay, owners, has_whiteouts=False)
-    if keeps_kinds:
-        reader.check = _Kinds(root_fd)
     try:
-        applier.apply(reader)
-        source.drain()
+        reader = Below(source, limits, target, owner)
+        if keeps_kinds:
+            reader = _KeepingKinds(root_fd, source, limits, target, owner)
+        apply(root_fd, reader, source, limits, is_rootless=is_rootless)
     finally:
         os.close(root_fd)
 
@@ -82,13 +76,21 @@ def _known(read: Reader) -> Reader:
     return lambda: next(pieces, b"") or read()
 
 
-class _Kinds:
+class _KeepingKinds(Below):
     """Refuses what would make a folder of a file, or conversely (noOverwriteDirNonDir)."""
 
-    def __init__(self, root_fd: int) -> None:
+    def __init__(
+        self,
+        root_fd: int,
+        source: Source,
+        limits: Limits,
+        target: bytes,
+        owner: tuple[int, int] | None,
+    ) -> None:
+        super().__init__(source, limits, target, owner)
         self._root_fd = root_fd
 
-    def check(self, entry: Entry) -> None:
+    def settle(self, entry: Entry) -> None:
         """Raise LayerFault when the kinds differ."""
         try:
             status = os.stat(entry.path, dir_fd=self._root_fd, follow_symlinks=False)
@@ -101,32 +103,3 @@ class _Kinds:
         if not is_folder and entry.kind == DIRECTORY:
             raise LayerFault("tar", f'cannot overwrite non-directory "/{shown(entry.path)}" with'
                              f' directory')  # fmt: skip
-
-
-class _Below(TarReader):
-    """An archive whose names are all below a folder."""
-
-    def __init__(
-        self, source: Source, limits: Limits, target: bytes, owner: tuple[int, int] | None
-    ) -> None:
-        super().__init__(source, limits)
-        self._target = target
-        self._owner = owner
-        self.check: _Kinds | None = None
-
-    def __iter__(self) -> Iterator[Entry]:
-        for entry in super().__iter__():
-            path = clean_path(entry.path)
-            if not path:
-                continue  # The folder itself, which is there.
-            entry.path = self._below(path)
-            if entry.kind == HARD_LINK:
-                entry.link = self._below(clean_path(entry.link))
-            if self._owner is not None:
-                entry.uid, entry.gid = self._owner
-            if self.check is not None:
-                self.check.check(entry)
-            yield entry
-
-    def _below(self, path: bytes) -> bytes:
-        return self._target + b"/" + path if self._target else path
