@@ -153,7 +153,7 @@ class Engine:
             pulls=pulls,
             registries=registries,
             events=events,
-            system=System(settings, tier, roster, images, spawner, registries, connections),
+            system=System(settings, tier, roster, images, starter, registries, connections),
             resources=Resources(roster, folders, events, containers, pausing),
             pushes=Pushes(images, content, registries, events),
             transfers=Transfers(keeper, events),

@@ -15,8 +15,8 @@ from dockerlab.engine.logconfig import DRIVERS
 from dockerlab.engine.networkfacts import describe_service, service_warnings
 from dockerlab.engine.registries import Registries
 from dockerlab.engine.roster import Roster
-from dockerlab.engine.runtimes import BUILT_IN, find_runtimes
-from dockerlab.engine.spawner import Spawner
+from dockerlab.engine.runtimes import BUILT_IN
+from dockerlab.engine.start import Starter
 from dockerlab.engine.system import EngineInfo
 from dockerlab.oci.platform import host_platform
 from dockerlab.runtime.cgroups import tree
@@ -38,7 +38,7 @@ class System:
         tier: Tier,
         roster: Roster,
         images: Images,
-        spawner: Spawner,
+        starter: Starter,
         registries: Registries,
         connections: Connections,
     ) -> None:
@@ -46,7 +46,7 @@ class System:
         self._tier = tier
         self._roster = roster
         self._images = images
-        self._spawner = spawner
+        self._starter = starter
         self._registries = registries
         self._connections = connections
 
@@ -57,7 +57,6 @@ class System:
         is_rootless = self._tier.name.startswith(ROOTLESS)
         is_plain = self._tier.name in PLAIN
         has_cgroups = not is_plain and (not is_rootless or bool(settings.cgroup_parent))
-        programs = find_runtimes(settings.runtimes, is_rootless=is_rootless).usable
         running, paused = statuses.count("running"), statuses.count("paused")
         return EngineInfo(
             engine_id=_engine_id(settings),
@@ -80,10 +79,10 @@ class System:
             cgroup_driver="cgroupfs" if has_cgroups else "none",
             limits=host_features() if has_cgroups else frozenset(),
             runtime=BUILT_IN,
-            runtimes=((BUILT_IN, BUILT_IN), *programs.items()),
+            runtimes=((BUILT_IN, BUILT_IN), *self._starter.runtimes.usable.items()),
             log_driver=settings.log_driver,
             log_drivers=DRIVERS,
-            sealed_interpreter=self._spawner.is_sealed,
+            sealed_interpreter=self._starter.spawner.is_sealed,
             default_network=default_network(self._tier),
             network_reason=_NO_NAMESPACE if is_plain else describe_service(self._connections.hello),
             warnings=service_warnings(self._connections.hello, self._connections.failure),
