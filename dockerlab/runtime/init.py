@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dockerlab.oci.runtimespec import Spec
     from dockerlab.runtime.rootfs import Overlay
 
-__all__ = ["USER_ANNOTATION", "Init", "report_failure"]
+__all__ = ["USER_ANNOTATION", "Init", "connect_stdio", "enter_root", "report_failure"]
 
 # Docker's `user[:group]`, to be looked up in the container's own files.
 USER_ANNOTATION = "dockerlab.user"
@@ -116,7 +116,7 @@ class Init:
         self._perform(plan, root_fd)
         self._perform(mounts.plan_cgroups(self._spec, self._cgroup_folders), root_fd)
         self._tell_mounted(root_fd)
-        self._enter_root(root_fd)
+        enter_root(self._spec, root_fd)
         # As: before. Root: the container's; of the host only the sync socket and stdio are open.
         os.umask(0o022)
         identity = workload.find_identity(self._process, annotations.get(USER_ANNOTATION))
@@ -175,12 +175,14 @@ class Init:
         for fd in fds:
             os.close(fd)
 
-    def _enter_root(self, root_fd: int) -> None:
-        with Step("pivot"):
-            if self._spec["root"].get("readonly", False):
-                syscalls.mount_setattr(root_fd, constants.MOUNT_ATTR_RDONLY, 0, 0, recursive=False)
-            rootfs.pivot(root_fd)
-            os.close(root_fd)
+
+def enter_root(spec: Spec, root_fd: int) -> None:
+    """Make an open mount the root, read-only where the spec says so; the descriptor is closed."""
+    with Step("pivot"):
+        if spec["root"].get("readonly", False):
+            syscalls.mount_setattr(root_fd, constants.MOUNT_ATTR_RDONLY, 0, 0, recursive=False)
+        rootfs.pivot(root_fd)
+        os.close(root_fd)
 
 
 def report_failure(sync: socket.socket, body: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ import os
 
 from dockerlab.kernel import constants, syscalls
 from dockerlab.runtime import mounts, namespaces, protocol, rootfs, terminal, workload
-from dockerlab.runtime.init import connect_stdio, report_failure
+from dockerlab.runtime.init import connect_stdio, enter_root, report_failure
 from dockerlab.runtime.protocol import Step, StepFailure
 from dockerlab.runtime.standalone.hooks import run_hooks
 from dockerlab.runtime.zygote import block_imports
@@ -171,11 +171,7 @@ class FirstProcess:
         self._state["pid"] = message["pid"]
 
     def _enter_root(self, root_fd: int) -> None:
-        with Step("pivot"):
-            if self._spec["root"].get("readonly", False):
-                syscalls.mount_setattr(root_fd, constants.MOUNT_ATTR_RDONLY, 0, 0, recursive=False)
-            rootfs.pivot(root_fd)
-            os.close(root_fd)
+        enter_root(self._spec, root_fd)
         wanted = self._spec["linux"].get("rootfsPropagation", "")
         with Step("rootfs", wanted):
             kind = _PROPAGATIONS.get(wanted.removeprefix("r"), 0)
