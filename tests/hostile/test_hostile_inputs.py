@@ -9,20 +9,15 @@ from tests.hostile.cases import CASES
 from tests.hostile.making import Case
 from tests.hostile.page import PAGE, row
 from tests.hostile.pulling import attempt
-from tests.support.engine import EngineUnderTest
+from tests.support.engine import EngineUnderTest, running_engine
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_namespaces, pytest.mark.needs_overlay]
 
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[EngineUnderTest]:
-    started = EngineUnderTest()
-    try:
-        started.start()
+    with running_engine() as started:
         yield started
-    finally:
-        print(started.log())  # noqa: T201 - shown with a failure, which is when it is wanted
-        started.close()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

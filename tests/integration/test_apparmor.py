@@ -9,7 +9,7 @@ import pytest
 
 from dockerlab.doctor import apparmor_profile
 from tests.support.accounts import Account, unprivileged_account
-from tests.support.engine import EngineUnderTest
+from tests.support.engine import running_engine
 from tests.support.registry import RunningRegistry
 
 pytestmark = [
@@ -47,16 +47,11 @@ def test_the_printed_profile_is_loaded_for_the_interpreter(account: Account, pro
 def test_an_engine_under_the_profile_runs_containers(
     account: Account, profile: str, registry: RunningRegistry
 ) -> None:
-    engine = EngineUnderTest(mirrors=[registry.url], account=account)
-    try:
-        engine.start()
+    with running_engine(mirrors=[registry.url], account=account) as engine:
         client = engine.connect()
         assert Path(f"/proc/{engine.pid}/attr/current").read_text().startswith(profile)
         output = client.containers.run("hello-world", remove=True)
         assert output == b"Hello from the registry of the tests.\n"
-    finally:
-        print(engine.log())  # noqa: T201 - shown with a failure, which is when it is wanted
-        engine.close()
 
 
 def _for_this_parser(text: str) -> str:

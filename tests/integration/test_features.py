@@ -23,7 +23,7 @@ from dockerlab.runtime.features import FEATURES
 from dockerlab.runtime.tier import LOOK_ONLY, ONE_ID, PTRACE, ROOTFUL, ROOTLESS
 from tests.hosts import taking
 from tests.support.accounts import Account, unprivileged_account
-from tests.support.engine import EngineUnderTest
+from tests.support.engine import running_engine
 from tests.support.probes import why_not
 from tests.support.registry import RunningRegistry
 from tests.support.tiers import deny_user_namespaces
@@ -221,9 +221,12 @@ def _tried(
     tier: str, kind: Kind, registry: RunningRegistry, account: Account | None
 ) -> Iterator[Tried]:
     environ = dict(kind.environ)
-    started = EngineUnderTest([registry.url], environ, account, kind.before_exec)
-    try:
-        started.start()
+    with running_engine(
+        mirrors=[registry.url],
+        environ=environ,
+        account=account,
+        before_exec=kind.before_exec,
+    ) as started:
         client = started.connect()
         client.images.pull("busybox", tag="latest")
         done = subprocess.run(
@@ -238,9 +241,6 @@ def _tried(
             **(account.identity if account else {}),
         )
         yield Tried(tier=tier, client=client, report=json.loads(done.stdout))
-    finally:
-        print(started.log())  # noqa: T201 - shown with a failure, which is when it is wanted
-        started.close()
 
 
 def test_every_feature_is_tried() -> None:

@@ -15,7 +15,7 @@ from docker.errors import APIError, ImageNotFound
 import dockerlab as lab
 from dockerlab.errors import ImageNotFound as ImageNotThere
 from tests.support.archives import archive, member
-from tests.support.engine import EngineUnderTest, wait_until
+from tests.support.engine import EngineUnderTest, running_engine, wait_until
 from tests.support.gate import running_gate
 from tests.support.registry import (
     PushedImage,
@@ -54,13 +54,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRegistry]:
 
 @pytest.fixture
 def store(shop: RunningRegistry) -> Iterator[EngineUnderTest]:
-    started = EngineUnderTest()
-    try:
-        started.start()
+    with running_engine() as started:
         yield started
-    finally:
-        print(started.log())  # noqa: T201 - shown with a failure, which is when it is wanted
-        started.close()
 
 
 def test_all_tags_of_a_repository_are_pulled(store: EngineUnderTest, shop: RunningRegistry) -> None:

@@ -18,7 +18,7 @@ from docker.types import Mount
 from tests.corpus.recipes import RECIPES, expected_layers20
 from tests.hosts import taking
 from tests.support.accounts import Account, unprivileged_account
-from tests.support.engine import EngineUnderTest, wait_until
+from tests.support.engine import EngineUnderTest, running_engine, wait_until
 from tests.support.images import busybox_layer
 from tests.support.registry import RunningRegistry, push_image
 from tests.support.tiers import deny_user_namespaces
@@ -53,18 +53,13 @@ def onlooker(account: Account, registry: RunningRegistry) -> Iterator[EngineUnde
 def _engine(
     account: Account, registry: RunningRegistry, environ: dict[str, str]
 ) -> Iterator[EngineUnderTest]:
-    started = EngineUnderTest(
+    with running_engine(
         mirrors=[registry.url],
         account=account,
         environ=environ,
         before_exec=deny_user_namespaces,
-    )
-    try:
-        started.start()
+    ) as started:
         yield started
-    finally:
-        print(started.log())  # noqa: T201 - shown with a failure, which is when it is wanted
-        started.close()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from docker.errors import APIError, ContainerError
 
 from tests.corpus.recipes import RECIPES, expected_layers20
 from tests.support.accounts import Account, unprivileged_account
-from tests.support.engine import EngineUnderTest, wait_until
+from tests.support.engine import EngineUnderTest, running_engine, wait_until
 from tests.support.images import busybox_layer
 from tests.support.probes import why_not
 from tests.support.registry import RunningRegistry, push_image
@@ -41,13 +41,8 @@ def _account(*, has_sub_ids: bool) -> Iterator[Account]:
 
 @pytest.fixture(scope="module")
 def engine(account: Account, registry: RunningRegistry) -> Iterator[EngineUnderTest]:
-    started = EngineUnderTest(mirrors=[registry.url], account=account)
-    try:
-        started.start()
+    with running_engine(mirrors=[registry.url], account=account) as started:
         yield started
-    finally:
-        print(started.log())  # noqa: T201 - shown with a failure, which is when it is wanted
-        started.close()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from docker.models.containers import Container
 from docker.types import Ulimit
 
 from tests.support.accounts import Account, unprivileged_account
-from tests.support.engine import EngineUnderTest
+from tests.support.engine import EngineUnderTest, running_engine
 from tests.support.probes import why_not
 from tests.support.registry import RunningRegistry
 
@@ -30,13 +30,9 @@ def account(request: pytest.FixtureRequest) -> Iterator[Account]:
 
 @pytest.fixture(scope="module")
 def engine(account: Account, registry: RunningRegistry) -> Iterator[EngineUnderTest]:
-    started = EngineUnderTest(mirrors=[registry.url], account=account)
-    try:
-        started.start()
+    with running_engine(mirrors=[registry.url], account=account) as started:
         started.connect().images.pull("busybox", tag="latest")
         yield started
-    finally:
-        started.close()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from docker.models.containers import Container
 
 from tests.integration.test_networks import TOOLS, WEB, WGET, fetch
 from tests.support.accounts import Account, unprivileged_account
-from tests.support.engine import EngineUnderTest, wait_until
+from tests.support.engine import EngineUnderTest, running_engine, wait_until
 from tests.support.probes import why_not
 
 pytestmark = [pytest.mark.needs_rootless]
@@ -32,14 +32,9 @@ def account(request: pytest.FixtureRequest) -> Iterator[Account]:
 
 @pytest.fixture(scope="module")
 def engine(account: Account) -> Iterator[EngineUnderTest]:
-    started = EngineUnderTest(account=account)
-    try:
-        started.start()
+    with running_engine(account=account) as started:
         started.connect().images.pull(TOOLS, tag="latest")
         yield started
-    finally:
-        print(started.log())  # noqa: T201 - shown with a failure, which is when it is wanted
-        started.close()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from docker.errors import APIError
 from docker.models.containers import Container
 
 from tests.support.accounts import Account, unprivileged_account
-from tests.support.engine import EngineUnderTest, wait_until
+from tests.support.engine import running_engine, wait_until
 from tests.support.probes import why_not
 from tests.support.registry import RunningRegistry
 from tests.support.resources import COUNT, cpu_time
@@ -32,15 +32,10 @@ def account() -> Iterator[Account]:
 
 @contextmanager
 def _engine(account: Account, registry: RunningRegistry) -> Iterator[docker.DockerClient]:
-    started = EngineUnderTest(mirrors=[registry.url], account=account)
-    try:
-        started.start()
+    with running_engine(mirrors=[registry.url], account=account) as started:
         client = started.connect()
         client.images.pull("busybox", tag="latest")
         yield client
-    finally:
-        print(started.log())  # noqa: T201 - shown with a failure, which is when it is wanted
-        started.close()
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,14 @@ from docker.errors import DockerException
 
 from tests.support.accounts import Account
 
-__all__ = ["PATIENCE", "EngineUnderTest", "find_holders", "recorded_events", "wait_until"]
+__all__ = [
+    "PATIENCE",
+    "EngineUnderTest",
+    "find_holders",
+    "recorded_events",
+    "running_engine",
+    "wait_until",
+]
 
 # Above 1 where every instruction is emulated.
 PATIENCE = float(os.environ.get("DOCKERLAB_TEST_PATIENCE", "1"))
@@ -242,6 +250,19 @@ class EngineUnderTest:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
+
+
+@contextmanager
+def running_engine(**options: Any) -> Iterator[EngineUnderTest]:
+    """Start an engine for the block, and leave nothing of it; `options` are EngineUnderTest's."""
+    started = EngineUnderTest(**options)
+    try:
+        started.start()
+        yield started
+    finally:
+        # pytest shows captured output with a failure only, which is when the log is wanted.
+        print(started.log())  # noqa: T201 - see above
+        started.close()
 
 
 def recorded_events(
