@@ -280,14 +280,14 @@ def test_links_of_an_image_lead_nowhere_on_the_host(
         "etc": str(target),
         "dev": str(target),
         "proc": str(target),
-        "work": f"../../../../../../../..{target}",
+        "made": f"../../../../../../../..{target}",
     }
     refusals = []
     for name, link in links.items():
         layer = _archive({}, links={name: link})
         push_image(registry.address, f"library/link-{name}", "latest", [busybox_layer(), layer])
         client.images.pull(f"link-{name}", "latest")
-        container = client.containers.create(f"link-{name}", ["true"], working_dir="/work/new")
+        container = client.containers.create(f"link-{name}", ["true"], working_dir="/made/new")
         try:
             container.start()
             container.wait()
