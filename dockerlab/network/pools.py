@@ -63,8 +63,7 @@ def choose_subnet(pools: Iterable[Pool], taken: Sequence[Subnet]) -> IPv4Network
                 return subnet
     raise EngineFailure(
         "no subnet is free: all of the address pools overlap with networks or routes of this host",
-        "remove networks that nobody uses (docker network prune), give a --subnet, or set"
-        " address-pools in config.toml",
+        "remove networks that nobody uses (docker network prune), or give a --subnet",
     )
 
 
